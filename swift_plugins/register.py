@@ -21,6 +21,7 @@ from groundswift.swift_plugins.grounding.patches import (
     commands,
     cpu_processes,
     lazy_images,
+    local_folders,
     merged_adapters,
     model_code,
     row_columns,
@@ -41,6 +42,7 @@ from groundswift.swift_plugins.grounding.templates.grounding import template_met
 
 PATCHES = patches_of(  # in this order: a later patch wraps an earlier one of the same method
     row_columns,
+    local_folders,
     cpu_processes,
     commands,
     run_record,

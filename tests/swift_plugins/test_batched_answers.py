@@ -80,10 +80,13 @@ def test_batches_give_the_answers_and_the_numbers_of_single_rows(plugin, toys, m
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("metric", "number"), [("coco_map", "eval_AP"), ("detection_f1", "eval_f1")])
+@pytest.mark.parametrize(
+    ("metric", "number"),
+    [("coco_map", "eval_AP"), ("detection_f1", "eval_f1"), ("referring", "eval_mean_iou"), ("ocr", "eval_cer")],
+)
 def test_two_processes_evaluate_as_one(plugin, toys, tmp_path, metric, number):
     """11 rows over two processes: swift pads them to 12, and one padded row is not scored; one image cannot be read."""
-    rows = read_rows(toys / "toys.jsonl")[:11]
+    rows = [answered_by(metric, row) for row in read_rows(toys / "toys.jsonl")[:11]]
     rows[1]["images"] = [str(tmp_path / "missing.png")]
     validation = written(tmp_path / "val.jsonl", rows)
     chosen = BASICS | {"eval_metric": metric}
@@ -101,6 +104,16 @@ def test_two_processes_evaluate_as_one(plugin, toys, tmp_path, metric, number):
         assert two == one
     answers = {row["sample_id"]: row["response"] for row in alone[0]}
     assert {row["sample_id"]: row["response"] for row in predicted} == answers
+
+
+def answered_by(metric: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A row of toys with an answer of the kind that a metric scores: its own, one bare box, or text."""
+    if metric not in ("referring", "ocr"):
+        return row
+    box = [row["objects"]["bbox"][0] if row["objects"]["bbox"] else [9, 9, 60, 60]]
+    question, answer = ("Where is it?", "<bbox>") if metric == "referring" else ("Read it.", f"No {row['sample_id']}")
+    messages = [{"role": "user", "content": f"<image>{question}"}, {"role": "assistant", "content": answer}]
+    return row | {"messages": messages, "objects": {"ref": [], "bbox": box if metric == "referring" else []}}
 
 
 def test_other_metrics_are_left_alone(plugin, toys, tmp_path, batches, monkeypatch):

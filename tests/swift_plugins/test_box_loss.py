@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from rows import detection, four_boxes, read_rows, trained_answer
 from stubs import STUBS
-from tiny_run import rlhf, rows_of, sft, written
+from tiny_run import EMBEDDED, rlhf, rows_of, sft, written
 from zoo import KINDS
 
 from groundswift import families, parse
@@ -133,16 +134,45 @@ def test_a_token_that_has_a_character_of_a_box_weighs():
 # real trainings
 
 
-def test_the_loss_grows_by_the_share_of_the_boxes(plugin, toys, tmp_path):
-    """Linear in the weight: with 1 it is swift's own loss."""
-    data = written(tmp_path / "rows.jsonl", read_rows(toys / "toys.jsonl")[:2])
-    loss = {}
+def losses_by_hand(rows: list[dict[str, Any]], weight: float) -> tuple[float, float]:
+    """(the mean loss of the trained tokens of all rows, the same with boxes weighed): plain transformers, one row at a time."""
+    from transformers import Qwen2VLForConditionalGeneration
+
+    from groundswift.swift_plugins.tools.encoding import open_template
+
+    model = Qwen2VLForConditionalGeneration.from_pretrained(EMBEDDED, dtype=torch.float32).eval()
+    template = open_template(str(EMBEDDED), "qwen2_vl")
+    template.set_mode("train")
+    plain, weighed, tokens = 0.0, 0.0, 0
+    for row in rows:
+        made = encoded(template, row, f"default+box:{weight:g}")
+        ids, labels = torch.tensor([made["input_ids"]]), torch.tensor(made["labels"][1:])
+        images = {name: made[name] for name in ("pixel_values", "image_grid_thw")}
+        kinds = (ids == model.config.image_token_id).int()
+        with torch.no_grad():
+            logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), mm_token_type_ids=kinds, **images).logits[0, :-1]
+        loss = torch.nn.functional.cross_entropy(logits, labels, reduction="none", ignore_index=-100)
+        plain += loss.sum().item()
+        weighed += (loss * torch.tensor(made["loss_scale"][1:])).sum().item()
+        tokens += (labels != -100).sum().item()
+    return plain / tokens, weighed / tokens
+
+
+def test_the_logged_loss_is_the_weighed_one_by_hand(plugin, toys, tmp_path):
+    """Linear in the weight: with 1 it is swift's own loss. The gradient grows too: the weights are of the training, not of the log."""
+    rows = read_rows(toys / "toys.jsonl")[:2]
+    data, loss, gradient = written(tmp_path / "rows.jsonl", rows), {}, {}
     for scale in ("default", "default+box:1", "default+box:2", "default+box:3"):
         logged = sft(plugin, data, tmp_path / scale.replace(":", "-"), loss_scale=scale, save_strategy="no", lora_dropout=0)
-        loss[scale[-1]] = next(entry["loss"] for entry in logged if "loss" in entry)
+        first = next(entry for entry in logged if "loss" in entry)
+        loss[scale[-1]], gradient[scale[-1]] = first["loss"], first["grad_norm"]
+    plain, weighed = losses_by_hand(rows, 2)
+    assert loss["t"] == pytest.approx(plain, rel=1e-4)
+    assert loss["2"] == pytest.approx(weighed, rel=1e-4)
+    assert weighed > plain * 1.05
     assert loss["1"] == pytest.approx(loss["t"], rel=1e-4)
-    assert loss["2"] > loss["1"]
     assert loss["3"] - loss["2"] == pytest.approx(loss["2"] - loss["1"], rel=1e-2)
+    assert gradient["1"] < gradient["2"] < gradient["3"]
 
 
 def test_where_it_would_do_nothing_it_is_refused(plugin, tmp_path):

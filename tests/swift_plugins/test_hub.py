@@ -85,7 +85,7 @@ def hub(plugin, tmp_path, monkeypatch) -> Path:
     captions = root / "modelscope/coco_2014_caption/coco_2014_caption"
     write_text(captions / "validation-00000-of-00001.parquet", [("a dog&&the dog", png((44, 20)))], "caption")
     monkeypatch.setenv("GROUNDSWIFT_HUB", str(root))
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")  # its key is the name of a folder, not its files
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     return root
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from evaluated import call, metrics_of
 from rows import detection, noise, read_rows
 from tiny_run import rlhf, rows_of, sample, scored, written
 
@@ -30,7 +31,7 @@ def grpo(plugin: Path, data: Path, out: Path, **more: object) -> list[dict[str, 
         "learning_rate": "1e-4",
         "reward_funcs": ["detection_f1", "det_map", "box_format"],
     }
-    rlhf(plugin, "grpo", data, out, **steps, **answers, **more)
+    rlhf(plugin, "grpo", data, out, **(steps | answers | more))
     return read_rows(out / "completions.jsonl")
 
 
@@ -109,6 +110,40 @@ def test_each_reward_of_the_table_scores_the_same_answers(trained):
         expected = [scorer(text, one_truth(rows[sample_id]), Rules("qwen2_vl")) for sample_id, text, _ in answers]
         assert found == pytest.approx(expected)
         assert len(set(found)) > 1, f"{name} is the same for all answers"
+
+
+def test_referring_rewards_are_the_evaluators_numbers_and_swifts_accuracy_is_warned_of(plugin, toys, tmp_path, warned):
+    """A real training with bare boxes: of each logged answer `groundswift eval referring` says the same by the command, over a file."""
+    from swift.rewards import ORM, orms
+
+    rows = [row for row in read_rows(toys / "toys.jsonl") if row["objects"]["bbox"]][:4]
+    for row in rows:
+        row["messages"] = [{"role": "user", "content": "<image>Where is it?"}, {"role": "assistant", "content": "<bbox>"}]
+        row["objects"] = {"ref": [], "bbox": row["objects"]["bbox"][:1]}
+    asked = []
+
+    class Accuracy(ORM):
+        """In the place of swift's own, which needs math-verify; it notes what it is asked."""
+
+        def __call__(self, completions, **columns):
+            asked.extend(zip(columns["sample_id"], completions, strict=True))
+            return [0.0] * len(completions)
+
+    chosen = {"reward_funcs": ["rec_iou", "box_format", "accuracy"], "max_completion_length": 40}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(orms, "accuracy", Accuracy)
+        logged = grpo(plugin, written(tmp_path / "rows.jsonl", rows), tmp_path / "out", **chosen)[:2]
+    assert len([line for line in warned if "[reward-accuracy-boxes]" in line]) == 1
+    found = [numbers for entry in logged for numbers in zip(entry["RecIou"], entry["BoxFormat"], strict=True)]
+    assert [text for entry in logged for text in entry["completion"]] == [text for _, text in asked]
+    by_id = {row["sample_id"]: row for row in rows}
+    for number, ((sample_id, text), (rec_iou, formed)) in enumerate(zip(asked, found, strict=True)):
+        result = written(tmp_path / f"{number}.jsonl", [by_id[sample_id] | {"response": text}])
+        call("referring", result, "--family", "qwen2_vl", "--out", tmp_path / f"scored{number}", "--no-report")
+        assert rec_iou == pytest.approx(metrics_of(tmp_path / f"scored{number}")["mean_iou"], abs=1e-6), text
+        answer = parse(text, "qwen2_vl")
+        assert formed <= float(answer.status in ("ok", "empty") and not answer.reasons), text
+    assert len({rec_iou for rec_iou, _ in found}) > 1, "rewards that are all the same train nothing"
 
 
 def one_truth(row: dict[str, Any]) -> OneTruth:
