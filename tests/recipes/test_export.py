@@ -116,3 +116,46 @@ def test_waiting_ends_with_the_process():
     url = f"http://127.0.0.1:{free_port()}/health"
     command = [sys.executable, str(SCRIPTS / "wait_for_server.py"), url, "--process", str(process.pid), "--seconds", "60"]
     assert subprocess.run(command, timeout=50, env=os.environ).returncode == 1
+
+
+@pytest.mark.recipes
+def test_exported_graphs_give_the_boxes_of_torch(runner, tmp_path):
+    """On images as they are, enlarged, and far from square: every text and box is equal, and there are boxes."""
+    printed = runner.ran("export/qwen2_vl_graphs.sh", tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "parity" / "parity.json").read_text())
+    assert {name: way["lowest_agreement"] for name, way in found["ways"].items() if name != "torch"} == {"onnx": 1.0, "openvino": 1.0}
+    assert "report" in printed
+
+
+def memory(*words: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, SCRIPTS / "serving_memory.py", *words]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+
+def test_the_cache_of_the_memory_plan_is_the_models(tmp_path):
+    """Bytes for a token as transformers' cache holds them, of the quickstart's model in 32 bits."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    folder = ROOT / "recipes" / "quickstart" / "model"
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    with torch.no_grad():
+        cache = model(input_ids=torch.arange(10)[None], use_cache=True).past_key_values
+    held = sum(tensor.numel() * tensor.element_size() for layer in cache.layers for tensor in (layer.keys, layer.values))
+    done = memory(folder, "--context", 10, "--cache-bytes", 4)
+    assert f"{held // 10} bytes each" in done.stdout
+    assert done.returncode == 0
+
+
+def test_the_memory_plan_counts_only_layers_that_keep_tokens_and_refuses_in_words(tmp_path):
+    text = {"num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 2, "hidden_size": 64, "head_dim": 16}
+    config = {"text_config": text | {"layer_types": ["linear_attention"] * 3 + ["full_attention"]}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    no_weights = memory(tmp_path)
+    assert no_weights.returncode == 1
+    assert no_weights.stderr.startswith(f"error: {tmp_path}: has no weights; expected a model's folder")
+    (tmp_path / "model.safetensors").write_bytes(bytes(1 << 20))
+    assert f"{2 * 1 * 2 * 16 * 2} bytes each" in memory(tmp_path).stdout
+    assert memory(tmp_path, "--memory", 4).returncode == 3  # the system's 8 GiB do not fit
+    (tmp_path / "config.json").write_text("{}")
+    assert memory(tmp_path).stderr.startswith("error: ")

@@ -90,6 +90,20 @@ def test_frames_of_an_outage_come_in_turn_with_new_ones():
     assert waiting.dropped + len(order) + len(waiting.kept.frames) + 1 + len(waiting.passed.frames) == 8
 
 
+def test_frames_of_a_failed_request_and_of_the_time_after_it_are_kept():
+    waiting = Waiting(is_live=True, keep=10)
+    waiting.put(frame(1))
+    stalled = waiting.take()
+    for number in (2, 3, 4):
+        waiting.put(frame(number))
+    waiting.settle(stalled, is_away=True)
+    for number in (5, 6):
+        waiting.put(frame(number))
+    assert [each.number for each in waiting.kept.frames] == [1, 2, 3, 4, 5]
+    assert waiting.take().number == 6
+    assert waiting.counts() == {"dropped-model-slower": 0, "dropped-server-away": 0}
+
+
 @given(st.integers(1, 12), st.integers(1, 400))
 def test_what_is_kept_is_spread_over_the_outage(keep, count):
     waiting = Waiting(is_live=True, keep=keep)
