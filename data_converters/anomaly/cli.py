@@ -12,6 +12,7 @@ STEPS = {  # subcommand -> module, struct of its options, one line of help
     "locate": ("bare:LocateOptions", "Stage 3: verdict and box of anomalies from the labels, on the bare image."),
     "describe": ("bare:DescribeOptions", "Stage 3: a prompt from the labels, for a model that describes the scene."),
     "ask": ("ask:ask", "A model at a server writes questions and answers, or describes scenes."),
+    "table": ("table:table", "Questions and answers between text, CSV, rows, GLM-4V and Phi-3-vision."),
     "split": ("split:split", "Parts that share no frame or video, and mixes of the stages."),
 }
 
