@@ -32,6 +32,8 @@ from groundswift.data_converters.registry import FORMATS
 
 EQUAL_PX, FAILED = 0.01, "fails: "
 CLASSES = ["traffic light", "cat", "naïve 猫"]
+ONE_WORD = {name: name.replace(" ", "-") for name in CLASSES}
+SPLIT_AT_BLANKS = {"dota", "kitti"}  # formats whose classes are one word
 IMAGES = {  # name -> size in px
     "a.jpg": (640, 480),
     "two words.jpg": (37, 53),
@@ -72,19 +74,37 @@ class Outcome(NamedTuple):
 
 
 def drawn_set(root: Path) -> dict[str, Boxes]:
-    """Draw the set into a folder -> its boxes by image."""
+    """Draw the set into a folder, and next to it one with classes of one word -> its boxes by image."""
     rng, images = random.Random(0), root / "images"
     images.mkdir(parents=True)
     truth: dict[str, Boxes] = {}
     for name, (width, height) in IMAGES.items():
         Image.effect_noise((width, height), 40).convert("RGB").save(images / name)
         truth[name] = [] if name == "empty.jpg" else list(drawn_boxes(rng, width, height))
-    each = [{"file": name, "width": size[0], "height": size[1], "boxes": truth[name]} for name, size in IMAGES.items()]
-    write(root / "set.json", {"classes": CLASSES, "images": each})
-    write(root / "coco.json", coco_of(truth))
-    (root / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES), encoding="utf-8")
-    (root / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_of(truth, images)), encoding="utf-8")
+    write_set(root, truth, CLASSES)
+    other = one_word(root)
+    shutil.copytree(images, other / "images")
+    write_set(other, with_classes(truth, ONE_WORD), list(ONE_WORD.values()))
     return truth
+
+
+def one_word(root: Path) -> Path:
+    """The folder of the set with classes of one word."""
+    return root.with_name(f"{root.name}-one-word")
+
+
+def with_classes(boxes: dict[str, Boxes], names: dict[str, str]) -> dict[str, Boxes]:
+    """The same boxes with other names of the classes."""
+    return {image: [[names.get(label, label), *box] for label, *box in each] for image, each in boxes.items()}
+
+
+def write_set(root: Path, truth: dict[str, Boxes], classes: list[str]) -> None:
+    """Write the files of a set, whose images are there."""
+    each = [{"file": name, "width": size[0], "height": size[1], "boxes": truth[name]} for name, size in IMAGES.items()]
+    write(root / "set.json", {"classes": classes, "images": each})
+    write(root / "coco.json", coco_of(truth, classes))
+    (root / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+    (root / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_of(truth, root / "images")), encoding="utf-8")
 
 
 def drawn_boxes(rng: random.Random, width: int, height: int) -> Iterator[list[Any]]:
@@ -98,7 +118,7 @@ def drawn_boxes(rng: random.Random, width: int, height: int) -> Iterator[list[An
         yield [CLASSES[number % 3], x1, y1, x2, y2]
 
 
-def coco_of(truth: dict[str, Boxes]) -> dict[str, Any]:
+def coco_of(truth: dict[str, Boxes], classes: list[str]) -> dict[str, Any]:
     """The set as COCO instances."""
     images = [
         {"id": number, "file_name": name, "width": IMAGES[name][0], "height": IMAGES[name][1]} for number, name in enumerate(truth, 1)
@@ -108,9 +128,9 @@ def coco_of(truth: dict[str, Boxes]) -> dict[str, Any]:
         for label, x1, y1, x2, y2 in boxes:
             box, place = [x1, y1, x2 - x1, y2 - y1], {"id": len(annotations) + 1, "image_id": number}
             annotations.append(
-                {**place, "category_id": CLASSES.index(label) + 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0, "segmentation": []}
+                {**place, "category_id": classes.index(label) + 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0, "segmentation": []}
             )
-    categories = [{"id": number, "name": name, "supercategory": ""} for number, name in enumerate(CLASSES, 1)]
+    categories = [{"id": number, "name": name, "supercategory": ""} for number, name in enumerate(classes, 1)]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
@@ -191,10 +211,11 @@ def written_by_peer(python: str, peer: str, name: str, data: Path, work: Path) -
 def read_by_peer(python: str, peer: str, name: str, data: Path, work: Path) -> tuple[dict[str, Boxes], str]:
     """(what a peer reads of the files that are written here, options)."""
     out = work / ("out.json" if name == "coco" else "out")
-    classes = ["--categories", str(data / "classes.txt")] if "categories" in FORMATS[f"to-{name}"].__struct_fields__ else []
-    converted(f"to-{name}", data / "rows.jsonl", out, *classes)
+    classes = (data / "classes.txt").read_text(encoding="utf-8").splitlines()
+    in_order = ["--categories", str(data / "classes.txt")] if "categories" in FORMATS[f"to-{name}"].__struct_fields__ else []
+    converted(f"to-{name}", data / "rows.jsonl", out, *in_order)
     images = next((each for each in (out / "images",) if each.is_dir()), data / "images")
-    return asked(python, (peer, "read", name), {"source": str(out), "images": str(images), "classes": CLASSES}, work), ""
+    return asked(python, (peer, "read", name), {"source": str(out), "images": str(images), "classes": classes}, work), ""
 
 
 def compared(truth: dict[str, Boxes], found: dict[str, Boxes]) -> dict[str, float]:
@@ -247,7 +268,9 @@ def outcomes(chosen: list[tuple[str, str, str]], requirements: dict[str, str], e
         head = (*requirements[peer].split()[0].split("=="), name, "writes" if direction == "write" else "reads")
         try:
             python = environment(requirements[peer], environments)
-            found, note = (written_by_peer if direction == "write" else read_by_peer)(python, peer, name, work / "set", folder)
+            data = one_word(work / "set") if name in SPLIT_AT_BLANKS else work / "set"
+            found, note = (written_by_peer if direction == "write" else read_by_peer)(python, peer, name, data, folder)
+            found = with_classes(found, {new: old for old, new in ONE_WORD.items()})
             yield Outcome(*head, **compared(truth, found), note=note)
         except (Refused, subprocess.CalledProcessError) as error:
             yield Outcome(*head, lost=total, note=f"{FAILED}{error}")

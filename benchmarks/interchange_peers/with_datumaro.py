@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from places import EDGES, Boxes, Place, by_file, place_of
@@ -69,12 +68,8 @@ def write_openimages(data: Any, out: Path) -> Place:
 
 
 def write_dota(data: Any, out: Path) -> Place:
-    """DOTA's lines are split at blanks, so that a class has none: traffic-light."""
-    names = {name: name.replace(" ", "-") for name in data.classes}
-    each = [image | {"boxes": [[names[label], *box] for label, *box in image["boxes"]]} for image in data.each]
-    write(SimpleNamespace(images=data.images, classes=list(names.values()), each=each), out, "dota", rotated=True)
-    renamed = [f"--rename-class={new}={old}" for old, new in names.items() if old != new]
-    return place_of(out / "train", out / "train/images", *renamed)
+    write(data, out, "dota", rotated=True)
+    return place_of(out / "train", out / "train/images")
 
 
 def write_kitti(data: Any, out: Path) -> Place:

@@ -101,4 +101,4 @@ def read_cvat(place: Place) -> dict[str, Boxes]:
 def read_kitti(place: Place) -> dict[str, Boxes]:
     from labelformat.formats import KittiObjectDetectionInput
 
-    return found(KittiObjectDetectionInput(Path(place["source"]), ",".join(place["classes"]), place["images"]))
+    return found(KittiObjectDetectionInput(Path(place["source"]) / "label_2", ",".join(place["classes"]), "../image_2"))
