@@ -27,9 +27,14 @@ class Plain:
 
     def read(self, text: str, limit: float | None) -> Answer | None:
         """A well-formed answer; None for any other, or where something deviates."""
+        objects, position = self.head(text, limit)
+        return Answer(objects, "ok", []) if objects and position == len(text) else None
+
+    def head(self, text: str, limit: float | None) -> tuple[list[Located], int]:
+        """The boxes up to the first one that deviates, and where that would begin."""
         objects, position, match, groups, number = [], 0, self.item.match, self.groups, self.number
         decode, largest = self.decode, float("inf") if limit is None else limit
-        last, size = "", len(text)
+        last = ""
         while found := match(text, position):
             if decode is None:
                 label, x1, y1, x2, y2 = found.group(*groups)
@@ -38,17 +43,17 @@ class Plain:
                 label, *digits = found.group(*groups)
                 numbers = decode(tuple(map(number, digits)))
                 if len(numbers) != 4:
-                    return None
+                    break
                 x1, y1, x2, y2 = numbers
             if not (x1 <= x2 <= largest and y1 <= y2 <= largest):
-                return None
+                break
             if label is None:
                 label = last
             else:
                 last = label
             objects.append(Located(label, (x1, y1, x2, y2), None, found.span(1)))
             position = found.end()
-        return Answer(objects, "ok", []) if objects and position == size else None
+        return objects, position
 
 
 def label_first(label: str, opening: str, numbers: Numbers, closing: str, after: str = "") -> Plain:

@@ -28,6 +28,7 @@ from .tokens import TokenGrammar
 
 LARGEST = 999_999_999
 PLAIN_LABEL = r'[^"\\{}\[\]<>\x00-\x1f]+'
+LONG = 200  # characters of a text whose well-formed part is worth to be looked for
 FENCE, FENCE_END = ("", "```json", "```"), ("", "```")
 
 
@@ -123,7 +124,9 @@ class JsonGrammar:
         said = without_thinking(text)
         if said is None:
             return still_thinking()
-        answer = (self._parse_plain(said, limit) if said is not text else None) or read_json(said, self.keys, limit)
+        answer = (self._parse_plain(said, limit) if said is not text else None) or read_json(
+            said, self.keys, limit, self._head(said, limit)
+        )
         if self.inline is None or "<" not in said or not any(mark in said for mark in (self.inline.box_open, *self.inline.like)):
             return answer
         marked = self.inline.parse(said, limit)
@@ -135,6 +138,12 @@ class JsonGrammar:
         status: Status = "truncated" if "truncated" in (answer.status, marked.status) else "ok"
         more = [reason for reason in marked.reasons if reason != "literal-placeholder"]  # counted already
         return Answer(objects, status, [*answer.reasons, *more, "mixed-grammars"])
+
+    def _head(self, text: str, limit: float | None) -> tuple[Sequence[Located], int]:
+        """The well-formed objects of a list that is truncated, and where the last one ends; none of any other text."""
+        end = text.rfind("}") + 1
+        plain = self._parse_plain(text[:end] + "]", limit) if end > LONG else None
+        return ((), 0) if plain is None else (plain.objects, end)
 
     def _parse_plain(self, text: str, limit: float | None) -> Answer | None:
         """A well-formed answer, decoded in C; None for any other, and where braces or gaps give no spans."""

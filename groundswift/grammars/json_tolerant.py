@@ -10,6 +10,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
 
@@ -48,10 +49,13 @@ def unquoted(quoted: str) -> str:
         return quoted[1:-1].replace("\\'", "'")  # Python escapes a single quote
 
 
-def read_json(text: str, keys: JsonKeys, limit: float | None) -> Answer:
-    """Any text; Python's single quotes are read as double quotes where keys have them."""
+def read_json(text: str, keys: JsonKeys, limit: float | None, head: tuple[Sequence[Located], int] = ((), 0)) -> Answer:
+    """Any text; Python's single quotes are read as double quotes where keys have them.
+
+    `head`: the objects of a list that is open, and where the last of them ends, if those are known already.
+    """
     single = SINGLE_KEY.search(text) is not None and DOUBLE_KEY.search(text) is None
-    answer = JsonScan(keys, limit).read(SINGLE_QUOTE.sub('"', text) if single else text)
+    answer = JsonScan(keys, limit).read(SINGLE_QUOTE.sub('"', text) if single else text, *head)
     if single and answer.status != "empty":
         answer.reasons.append("single-quotes")
     return answer
@@ -117,9 +121,13 @@ class JsonScan:
         self.nest: list[list] = []  # in an object, the lists that hold the open one
         self.outer: list[tuple[Fields, str, int, list | None]] = []  # objects that hold the open one as a value
 
-    def read(self, text: str) -> Answer:
-        """Read all of it. Quotes count only inside of brackets, for prose is full of them."""
-        position, end = 0, len(text)
+    def read(self, text: str, known: Sequence[Located] = (), position: int = 0) -> Answer:
+        """Read all of it. Quotes count only inside of brackets, for prose is full of them.
+
+        `known`: the objects up to `position`, of a list that is open there.
+        """
+        end, self.depth = len(text), int(position > 0)
+        self.reading.objects.extend(known)
         while (opening := OPENER.search(text, position)) is not None:
             if opening.start() > position:
                 self.closers(text, position, opening.start())

@@ -73,18 +73,23 @@ class TokenGrammar:
         return "".join(written)
 
     def parse(self, text: str, limit: float | None) -> Answer:
-        plain = self.plain.read(text, limit)
-        if plain is not None:
-            return plain
+        objects, position = self.plain.head(text, limit)
+        if objects and position == len(text):
+            return Answer(objects, "ok", [])
         said = without_thinking(text)
-        return still_thinking() if said is None else self._parse_any(said, limit)
+        if said is None:
+            return still_thinking()
+        known = position > 0 and said is text and self.numbers.joint is None  # not in the middle of the boxes of a label
+        return self._parse_any(said, limit, objects, position) if known else self._parse_any(said, limit)
 
-    def _parse_any(self, text: str, limit: float | None) -> Answer:
-        """One pass over the marks, each with the text up to the next one."""
+    def _parse_any(self, text: str, limit: float | None, known: Sequence[Located] = (), start: int = 0) -> Answer:
+        """One pass over the marks, each with the text up to the next one. `known`: the objects up to `start`, behind a box."""
         whole = len(text) - half_mark(text, (*self.marks, *self.like))
         scan = _Scan(self, text, Reading(limit), cut=whole < len(text))
-        pieces = self.any_mark.split(text[:whole])  # text, mark, text, mark, ..., text
-        before, position = None, len(pieces[0])
+        scan.reading.objects.extend(known)
+        scan.label = known[-1].label if known else ""
+        pieces = self.any_mark.split(text[start:whole])  # text, mark, text, mark, ..., text
+        before, position = None, start + len(pieces[0])
         marks = [self.like.get(mark, mark) for mark in pieces[1::2]] if self.like else pieces[1::2]
         for written, mark, content, following in zip(pieces[1::2], marks, pieces[2::2], [*marks[1:], None], strict=False):
             if mark == self.box_open:

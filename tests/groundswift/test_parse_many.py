@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from fuzz_target import FAMILIES, FRAGMENTS_OF, Draws, damaged, well_formed
 from groundswift import Located, families, format_answer, parse, parse_many
 from groundswift.errors import GroundswiftError
-from groundswift.grammars import columns, numbers
+from groundswift.grammars import columns, json_boxes, numbers
 from groundswift.grammars.byte_words import Words, distinct
 from groundswift.grammars.columns import STATUSES, AnswerColumns
+from groundswift.grammars.fast_path import Plain
+from groundswift.grammars.json_boxes import JsonGrammar
 from groundswift.grammars.registry import GRAMMARS, grammar_of
+from groundswift.grammars.tokens import TokenGrammar
 from groundswift.spaces import space_row
 
 FAST = [name for name in FAMILIES if hasattr(grammar_of(name), "skeleton")]
@@ -151,3 +154,21 @@ def test_labels_that_mix_to_one_number_stay_apart(monkeypatch):
 def test_cells_of_many_patches_are_those_of_each():
     indices = np.array([[0, 1023], [33, 64], [5, 700]])
     assert numbers.indices_to_cells(indices).tolist() == [list(numbers.from_indices(tuple(row))) for row in indices.tolist()]
+
+
+def is_read_on(grammar) -> bool:
+    """Whether what is behind the well-formed boxes of an answer is read on its own."""
+    return isinstance(grammar, JsonGrammar) or (isinstance(grammar, TokenGrammar) and grammar.numbers.joint is None)
+
+
+@pytest.mark.parametrize("family", [name for name in FAST if is_read_on(grammar_of(name))])
+@given(seeds=st.tuples(st.binary(min_size=12, max_size=20), st.binary(max_size=12), st.binary(max_size=9)))
+def test_a_known_head_changes_nothing_of_a_damaged_answer(family, seeds):
+    text = well_formed(family, Draws(seeds[0])) + well_formed(family, Draws(seeds[1]))
+    text = damaged(text, FRAGMENTS_OF[family], Draws(seeds[2]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_boxes, "LONG", 0)
+        found = parse(text, family)
+        patch.setattr(json_boxes, "LONG", len(text))
+        patch.setattr(Plain, "head", lambda self, text, limit: ([], 0))
+        assert everything(found) == everything(parse(text, family))
