@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import msgspec
 
@@ -10,8 +11,9 @@ from groundswift.boxes import ellipse_bounds
 
 from ...issues import IssueLog
 from ...tasks.label_files import Box, Label, as_xywh, bounds, fraction_label, not_a_label
+from .brush import brush_bounds
 
-EXPECTED = "a region of Label Studio: a rectangle, a polygon, an ellipse or a key point, with its labels"
+EXPECTED = "a region of Label Studio: a rectangle, a polygon, an ellipse, a brush or a key point, with its labels"
 ATTRIBUTES = {
     "choices",
     "textarea",
@@ -23,8 +25,15 @@ ATTRIBUTES = {
     "pairwise",
     "ranker",
 }  # no regions of their own
-DRAWN = {"rectangle", "polygon", "ellipse", "keypoint"}  # by a tag without labels: another result of the same id has them
-NEEDED = {"rectangle": ("x", "y", "width", "height"), "ellipse": ("x", "y", "radius_x", "radius_y"), "polygon": ("points",), "keypoint": ()}
+DRAWN = {"rectangle", "polygon", "ellipse", "brush", "keypoint"}  # by a tag without labels: another result of the same id has them
+NEEDED = {
+    "rectangle": ("x", "y", "width", "height"),
+    "ellipse": ("x", "y", "radius_x", "radius_y"),
+    "polygon": ("points",),
+    "brush": ("rle",),
+    "keypoint": (),
+}
+Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
 SEVERAL = "label-studio-several-labels"
 
 
@@ -39,9 +48,11 @@ class Value(msgspec.Struct):
     radius_x: float | None = msgspec.field(default=None, name="radiusX")
     radius_y: float | None = msgspec.field(default=None, name="radiusY")
     points: list[tuple[float, float]] | None = None
+    rle: list[Byte] | None = None
     rectanglelabels: list[str] | None = None
     polygonlabels: list[str] | None = None
     ellipselabels: list[str] | None = None
+    brushlabels: list[str] | None = None
     keypointlabels: list[str] | None = None
     labels: list[str] | None = None
 
@@ -65,8 +76,8 @@ class Region(msgspec.Struct):
         if self.type != "labels":
             return self.type.removesuffix("labels")
         value = self.value
-        if value.points:
-            return "polygon"
+        if value.points or value.rle:
+            return "polygon" if value.points else "brush"
         return "ellipse" if value.radius_x is not None else "rectangle" if value.width is not None else "keypoint"
 
 
@@ -106,6 +117,8 @@ def box_of(kind: str, region: Region, where: str) -> tuple[Box | None, str | Non
         raise not_a_label(where, f"{region.type} without {', '.join(needed)}", EXPECTED)
     if kind == "keypoint":
         return None, "points-dropped"
+    if kind == "brush":
+        return brush_box(region, where), "box-from-mask"
     if kind == "polygon":
         if len(value.points) < 3:
             raise not_a_label(where, f"a polygon of {len(value.points)} points", "3 or more")
@@ -125,3 +138,15 @@ def box_of(kind: str, region: Region, where: str) -> tuple[Box | None, str | Non
         box, changed = (x, y, x + width, y + height), None
     sides = (region.original_width, region.original_height) * 2 if angle else (1,) * 4
     return tuple(number / side for number, side in zip(box, sides, strict=True)), changed
+
+
+def brush_box(region: Region, where: str) -> Box:
+    """The bounds of a mask as fractions of the image. Raises SkipSample where it has none, or is of another size."""
+    if not region.has_size():
+        raise not_a_label(where, "a mask without a size", "original_width and original_height")
+    size_wh = region.original_width, region.original_height
+    try:
+        bounds_px = brush_bounds(region.value.rle, size_wh)
+    except ValueError as error:
+        raise not_a_label(where, str(error), f"the mask of an image of {size_wh[0]}x{size_wh[1]} px") from None
+    return tuple(number / side for number, side in zip(bounds_px, size_wh * 2, strict=True))

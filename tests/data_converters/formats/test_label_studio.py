@@ -9,8 +9,11 @@ from xml.etree import ElementTree
 
 import pytest
 from converted import converted, detection_row, refusal, run, short, write_lines
+from hypothesis import given
+from hypothesis import strategies as st
 from label_sources import reader
 
+from groundswift.data_converters.formats.label_studio.brush import brush_bounds
 from groundswift.data_converters.formats.label_studio.export import ToLabelStudioOptions
 from groundswift.data_converters.formats.label_studio.source import LabelStudioOptions, names_of
 from groundswift.data_converters.issues import IssueLog
@@ -101,6 +104,40 @@ REGIONS = {  # name -> (regions, labels and boxes, what is counted)
     "beyond the image": ([region(x=-25, y=50, width=100, height=25)], [("cat", [0, 16, 48, 24])], {"box-clipped": 1}),
     "no size": ([region() | {"original_width": None, "original_height": None}], [ONE], {}),
 }
+
+
+def rle_of(pixels: list[int], runs: bool = True) -> list[int]:
+    """Alpha of each pixel as Label Studio's brush has it: RGBA values, runs of up to 8 with one value, or each with its own."""
+    values = [value for alpha in pixels for value in (0, 0, 0, alpha)]
+    bits = f"{len(values):032b}{7:05b}" + "".join(f"{width:04b}" for width in (2, 3, 4, 5))
+    at = 0
+    while at < len(values):
+        count = 1
+        while count < 8 and at + count < len(values) and (not runs or values[at + count] == values[at]):
+            count += 1
+        said = f"{values[at]:08b}" if runs else "".join(f"{value:08b}" for value in values[at : at + count])
+        bits += f"{int(runs)}00{count - 1:03b}{said}"
+        at += count
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[place : place + 8], 2) for place in range(0, len(bits), 8)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), min_size=1, max_size=6), st.booleans())
+def test_the_bounds_of_a_brush(drawn, runs):
+    pixels = [255 * ((place % 7, place // 7) in drawn) for place in range(35)]
+    xs, ys = zip(*drawn, strict=True)
+    assert brush_bounds(rle_of(pixels, runs), (7, 5)) == (min(xs), min(ys), max(xs) + 1, max(ys) + 1)
+
+
+def test_a_brush(write, tmp_path):
+    pixels = [255 * (16 <= place % 64 < 48 and 16 <= place // 64 < 24) for place in range(64 * 32)]
+    brush = region("brush", format="rle", rle=rle_of(pixels))
+    drawn = {"id": "q", "type": "brush", "value": {"format": "rle", "rle": rle_of(pixels)}}
+    named = {"id": "q", "type": "labels", "value": drawn["value"] | {"labels": ["dog"]}, "original_width": 64, "original_height": 32}
+    rows, counts = read(write(task(annotation(brush, drawn, named))), tmp_path)
+    assert (rows, counts) == ([("a.png", [ONE, ("dog", ONE[1])])], {"box-from-mask": 2})
+    root = write(task(annotation(region("brush", rle=rle_of([0] * 2048)))), images=("a.png",))
+    assert "result 1: an empty mask; expected the mask of an image of 64x32 px" in refusal(options(root), tmp_path / "none.jsonl")
 
 
 @pytest.mark.parametrize("name", REGIONS)
@@ -222,7 +259,15 @@ BROKEN: dict[str, tuple[Any, str]] = {  # name -> (a task, part of the error)
     ),
     "no height": (task(annotation(region(x=1, y=2, width=3)), id=2, image="b.png"), "without x, y, width, height"),
     "two points": (task(annotation(region("polygon", points=[[1, 2], [3, 4]])), id=2, image="b.png"), "a polygon of 2 points"),
-    "brush": (task(annotation(region("brush", format="rle", rle=[1])), id=2, image="b.png"), "result 1: brushlabels without a label"),
+    "short brush": (
+        task(annotation(region("brush", rle=[1])), id=2, image="b.png"),
+        "result 1: run lengths end early; expected the",
+    ),
+    "brush of another size": (
+        task(annotation(region("brush", rle=[0] * 9)), id=2, image="b.png"),
+        "a mask of 0 values, not 8192; ",
+    ),
+    "no byte": (task(annotation(region("brush", rle=[256])), id=2, image="b.png"), "Expected `int` <= 255 - at `$.value.rle[0]`"),
     "video": (task(annotation(region("videorectangle", sequence=[])), id=2, image="b.png"), "result 1: videorectanglelabels without"),
     "turned": (
         task(annotation(region() | {"image_rotation": 90}), id=2, image="b.png"),
