@@ -33,6 +33,9 @@ def templates(found):
         ("Qwen3_5ForConditionalGeneration", ["qwen3_5_grounding", "qwen3_8_grounding"]),
         ("Glm4vMoeForConditionalGeneration", ["glm4_5v_grounding"]),
         ("QWenLMHeadModel", ["qwen_vl_grounding"]),
+        ("PaddleOCRVLForConditionalGeneration", ["paddle_ocr_grounding", "paddle_ocr_1_5_grounding"]),
+        ("HunYuanVLForConditionalGeneration", ["hunyuan_ocr_grounding"]),
+        ("DotsOCRForCausalLM", ["dots_ocr_grounding"]),
         ("KeyeForConditionalGeneration", []),
     ],
 )

@@ -30,6 +30,17 @@ def test_a_family_trains_and_answers(zoo, plugin, tmp_path, kind):
     assert [row["sample_id"] for row in answers] == [0, 1, 2]
 
 
+def test_swifts_own_templates_still_fail_under_this_transformers(zoo, tmp_path):
+    """Lean: on the day when swift's own work, `ImagesByModel` and `HunyuanImages` of overrides.py can go."""
+    row = detection(noise(tmp_path / "small.png", (140, 84)), [], [])
+    with pytest.raises(AttributeError, match="pad_id"):
+        zoo.template("hunyuan_ocr", "").encode(row)
+    template = zoo.template("paddleocr_vl", "")
+    assert "mm_token_type_ids" not in template.encode(row)
+    with pytest.raises(AttributeError, match="'tuple' object has no attribute 'to'"):
+        losses(zoo.model("paddleocr_vl"), template, [[row]])
+
+
 @pytest.mark.parametrize("kind", RECENT)
 def test_rows_of_different_lengths_learn_in_one_batch_as_alone(zoo, tmp_path, kind):
     """Images and positions stay in their places where the shorter row is padded."""

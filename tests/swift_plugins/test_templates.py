@@ -130,7 +130,10 @@ def test_text_without_boxes_is_encoded_as_swift_does(zoo, tmp_path, monkeypatch)
     messages = [{"role": "user", "content": "<image>What is this?"}, {"role": "assistant", "content": "Noise, None."}]
     for kind in KINDS:
         row = {"messages": messages, "images": [path]}
-        if KINDS[kind].family == "llava":  # padded to a square: other pixels, and so other tokens
+        if KINDS[kind].family in (
+            "llava",
+            "hunyuan_ocr",
+        ):  # padded to a square, so other tokens; swift's own fails: test_recent_families.py
             continue
         ours, stock = zoo[kind].encode(row), zoo.template(kind, "").encode(row)
         assert ours["input_ids"] == stock["input_ids"], kind
