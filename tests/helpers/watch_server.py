@@ -75,7 +75,7 @@ class RedServer:
 
     def __init__(self, answer: Callable[[bool], str] = lambda red: "Yes." if red else "No.") -> None:
         self.mode: str | int = "ok"
-        self.delay_s, self.answer = 0.0, answer
+        self.delay_s, self.answer, self.says = 0.0, answer, ""
         self.seen: list[tuple[bool, float, str]] = []
         self.own_s: list[float] = []
         self.paths: list[str] = []
@@ -109,7 +109,7 @@ class RedServer:
         elif mode in ("stall", "trickle"):
             self.hang(handler, mode)
         elif isinstance(mode, int):
-            handler.send(mode, json.dumps({"error": {"message": f"refused with {mode}"}}).encode())
+            handler.send(mode, json.dumps({"error": {"message": self.says or f"refused with {mode}"}}).encode())
         else:
             time.sleep(self.delay_s)
             pixels = np.asarray(image_of(body)).astype(int)

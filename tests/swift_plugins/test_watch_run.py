@@ -313,12 +313,17 @@ def test_the_benchmark_compares_with_the_server_alone(tmp_path, clip):
     assert "watch, live at 10 fps" in shown
 
 
-def test_the_key_goes_to_the_server(tmp_path, clip, monkeypatch):
+def test_the_key_goes_to_the_server_and_nowhere_else(tmp_path, clip, monkeypatch):
+    """Not even where the server repeats it in the words of an error."""
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-the-lab")
     with RedServer() as server:
-        watch(clip, tmp_path / "out", server, "--limit", "1")
+        server.mode = 422
+        server.says = "wrong key key-of-the-lab"
+        output = watch(clip, tmp_path / "out", server, "--limit", "1")
     assert server.keys == ["Bearer key-of-the-lab"]
-    assert "key-of-the-lab" not in "".join(path.read_text() for path in (tmp_path / "out").iterdir() if path.is_file())
+    written = output + "".join(path.read_text() for path in (tmp_path / "out").iterdir() if path.is_file())
+    assert "wrong key ***" in written
+    assert "key-of-the-lab" not in written
 
 
 def test_a_disk_that_is_full_loses_no_alarm(tmp_path, clip, monkeypatch):

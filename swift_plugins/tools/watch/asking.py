@@ -14,10 +14,9 @@ from threading import Event, Timer
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import msgspec
-
+from groundswift.chat_client import LARGEST
+from groundswift.chat_client import reply_of as chat_reply
 from groundswift.errors import GroundswiftError, error_at, without_secrets
-from groundswift.eval.judge.client import LARGEST, Completion
 
 from ..infer.server import KEY, base_url
 from .settings import Settings
@@ -58,7 +57,7 @@ class Asker:
         self.timeout, self.url = settings.timeout, base_url(settings.url)
         self.parts = urlsplit(self.url)
         self.connection: http.client.HTTPConnection | None = None
-        key = os.environ.get(KEY) or "EMPTY"
+        self.key = key = os.environ.get(KEY) or "EMPTY"
         self.headers = {"Content-Type": "application/json", "Accept": "application/json", "Authorization": f"Bearer {key}"}
         image = {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{PLACE}"}}
         content = [image, {"type": "text", "text": settings.question}]
@@ -70,7 +69,7 @@ class Asker:
         started = time.perf_counter()
         status, body = self.exchange("POST", "/chat/completions", self.before + base64.b64encode(jpeg) + self.after)
         reply = reply_of(status, body) if status else Reply(problem=body.decode())
-        return reply._replace(seconds=time.perf_counter() - started)
+        return reply._replace(seconds=time.perf_counter() - started, said=reply.said.replace(self.key, "***"))
 
     def models(self) -> list[str]:
         """The models that the server has. Raises GroundswiftError where it does not say so."""
@@ -148,11 +147,10 @@ def reply_of(status: int, body: bytes) -> Reply:
         return Reply(problem="server-refused", said=f"{status}: {said}")
     if status >= 500 or status in (408, 409, 429):
         return Reply(problem="server-failed", said=f"{status}: {said}")
-    try:
-        (choice, *_) = msgspec.json.decode(body, type=Completion).choices
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
+    found = chat_reply(body)
+    if found.problem == "not-json":
         return Reply(problem="server-not-openai", said=said)
-    return Reply(choice.message.content or choice.message.refusal or "", choice.finish_reason == "length")
+    return Reply(found.text, found.finish_reason == "length")
 
 
 def shortened(body: bytes) -> str:
