@@ -39,6 +39,12 @@ def test_a_class_is_made_once_however_often_the_plugin_is_loaded(plugin):
         _ = templates.nothing_grounding
 
 
+def test_a_family_that_cannot_be_used_is_warned_of(plugin, warned, monkeypatch):
+    monkeypatch.setattr(templates, "not_usable", lambda: ["entry point bad: cannot be loaded"])
+    assert len(templates.template_metas()) == len(templates.STOCK_OF_TEMPLATE)
+    assert warned == ["entry point bad: cannot be loaded"]
+
+
 @pytest.mark.long
 def test_the_arguments_of_a_server_reach_a_spawned_process(plugin, tmp_path):
     script = tmp_path / "start.py"

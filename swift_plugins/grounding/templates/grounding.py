@@ -14,11 +14,12 @@ from PIL import Image
 from swift.template import MaxLengthError, TemplateMeta
 from swift.template.templates.qwen import Qwen2VLTemplate
 from swift.template.vision_utils import load_file
+from swift.utils import get_logger
 
 from groundswift.boxes import clipped
 from groundswift.coordinates import from_original_px
 from groundswift.errors import GroundswiftError, ImageMissing, ImageUnreadable, error_at
-from groundswift.family import FAMILIES, Family, family_row
+from groundswift.family import FAMILIES, Family, family_row, not_usable
 from groundswift.grammars.base import Grammar
 from groundswift.grammars.registry import grammar_of
 from groundswift.image_depth import is_deep
@@ -222,8 +223,13 @@ def names_missing_file(source: str) -> bool:
 
 
 def template_metas() -> list[TemplateMeta]:
-    """One for each of swift's templates in the table of families: swift's own description under the grounding name."""
+    """One for each of swift's templates in the table of families: swift's own description under the grounding name.
+
+    Families of other packages that cannot be used are warned of.
+    """
     metas = []
+    for problem in not_usable():
+        get_logger().warning(problem)
     for name, (family, stock) in STOCK_OF_TEMPLATE.items():
         meta = stock_meta(stock, family)
         meta.template_type, meta.template_cls = name, template_class(name)
