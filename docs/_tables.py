@@ -287,9 +287,10 @@ def issues(say: Words) -> Iterator[Row]:
 
 def parse_warnings(say: Words) -> Iterator[Row]:
     """Every warning of parsing an answer."""
+    from groundswift.eval.report.words import translated
     from groundswift.grammars.parse_warnings import WARNINGS
 
-    return ((code(name), cell(say(f"warning.{name}", text))) for name, text in WARNINGS.items())
+    return ((code(name), cell(translated(text)[say.chinese])) for name, text in WARNINGS.items())
 
 
 def migration(say: Words) -> str:

@@ -54,14 +54,20 @@ def number_lines(runs: Sequence[Run], table: NumberTable) -> Iterator[str]:
 
 def image_lines(images: Sequence[ImageResult]) -> Iterator[str]:
     """The first images of the report."""
-    yield f"## {min(WORST, len(images))} of {len(images)} images, worst first"
+    of_boxes, shown = any(image.f1 is not None for image in images), images[:WORST]
+    yield f"## {len(shown)} of {len(images)} {'images' if of_boxes else 'samples'}, worst first"
     yield ""
-    rows = []
-    for image in images[:WORST]:
-        tally = tally_of(image)
-        values = ", ".join(f"{title} {cell_text(value)}" for title, value in image.values.items())
-        rows.append([image.file_name, image.status, number_text(image.f1), tally[TP], tally[FN], tally[FP], values, image.response])
-    yield from table_lines(["Image", "Answer", "F1", "TP", "FN", "FP", "Values", "Response"], rows)
+    columns = {"Image": [image.file_name for image in shown], "Answer": [image.status for image in shown]}
+    if of_boxes:
+        tallies = [tally_of(image) for image in shown]
+        columns["F1"] = [number_text(image.f1) for image in shown]
+        columns |= {name: [tally[key] for tally in tallies] for name, key in (("TP", TP), ("FN", FN), ("FP", FP))}
+    columns["Question"] = [image.question for image in shown]
+    columns["Values"] = [", ".join(f"{title} {cell_text(value)}" for title, value in image.values.items()) for image in shown]
+    columns["References"] = [" / ".join(image.references) for image in shown]
+    columns["Response"] = [image.response for image in shown]
+    columns = {name: cells for name, cells in columns.items() if name in ("Image", "Answer") or any(cell != "" for cell in cells)}
+    yield from table_lines(list(columns), list(zip(*columns.values(), strict=True)))
 
 
 def markdown_lines(

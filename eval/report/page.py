@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -41,7 +42,7 @@ from .tables import (
     warnings_of,
 )
 from .thumbnails import MOST_EMBEDDED, look_for, thumbnail_chunks
-from .words import both, words
+from .words import both, translated, words
 
 SCRIPTS = ("page_data.js", "words.js", "state.js", "boxes.js", "cards.js", "viewer.js", "page.js")
 POLICY = "default-src 'none'; img-src {images}; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; connect-src {fetched}"
@@ -71,7 +72,7 @@ def environment() -> Environment:
     loader = FileSystemLoader(Path(__file__).parent, encoding="utf-8")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(number=number_text, signed=signed_text, defined=defined, plain=plain_text)
-    made.filters.update(cells=cell_texts, largest=largest, numeric=numeric_columns)
+    made.filters.update(cells=cell_texts, largest=largest, numeric=numeric_columns, both=translated)
     made.globals.update(DASH=DASH, OUTCOME_COLOURS=OUTCOME_COLOURS, both=both)
     return made
 
@@ -128,8 +129,8 @@ def order_words(report: Report) -> tuple[str, str]:
     return english, chinese
 
 
-def html_of(report: Report, embedded: int, served: bool = False) -> str:
-    """The page up to its data. `embedded`: image files whose thumbnails come with it."""
+def html_of(report: Report, embedded: int, served: bool = False, command: str = "") -> str:
+    """The page up to its data. `embedded`: image files whose thumbnails come with it; `command` shows the others."""
     runs, table = report.runs, report.table
     numbers, curves, plots = metric_rows(runs, table), curves_of(runs, report.classes), drawings_of(runs)
     headline = [row for row in numbers if row.number.headline]
@@ -156,6 +157,7 @@ def html_of(report: Report, embedded: int, served: bool = False) -> str:
             class_table=class_table(runs, table.of_groups),
             order=order_words(report),
             embedded=embedded,
+            command=command,
             total_files=len(report.shown.files),
             protocol=joined([run.metrics.get("protocol", {}) for run in runs]),
             counts=count_rows(runs),
@@ -179,12 +181,17 @@ def setup_of(report: Report, images: str | bool | None, images_dir: Path | None,
     }
 
 
-def head_chunks(report: Report, setup: dict[str, Any], embedded: int) -> Iterator[bytes]:
+def head_chunks(report: Report, setup: dict[str, Any], embedded: int, command: str = "") -> Iterator[bytes]:
     """The page, its setup, and its script, which waits for the data that follows."""
-    text = html_of(report, embedded, setup["served"])
+    text = html_of(report, embedded, setup["served"], command)
     yield text.encode("utf-8", "backslashreplace")  # a model can emit a lone surrogate, which UTF-8 cannot encode
     yield block("setup", setup)
     yield f"<script>\n{script()}</script>\n".encode()
+
+
+def browse_command(report: Report, images_dir: Path | None) -> str:
+    """The command that shows every image: the folders of the runs are named as the runs are."""
+    return shlex.join(["groundswift", "browse", *(run.name for run in report.runs), "--images", str(images_dir)])
 
 
 def page_chunks(report: Report, images_dir: Path | None, images: str | bool | None) -> Iterator[bytes]:
@@ -192,7 +199,8 @@ def page_chunks(report: Report, images_dir: Path | None, images: str | bool | No
     shown = report.shown
     files = shown.files[:MOST_EMBEDDED] if images_dir is not None else []
     setup = setup_of(report, images, images_dir, len(files))
-    yield from head_chunks(report, setup, len(files) if images_dir is not None else len(shown.files))
+    embedded = len(files) if images_dir is not None else len(shown.files)
+    yield from head_chunks(report, setup, embedded, browse_command(report, images_dir))
     place_of = {name: place for place, name in enumerate(report.classes)}
     sizes = {image.file_name: image.size_wh for image in reversed(shown.images)}
     thumbnails = enumerate(thumbnail_chunks(files, sizes, images_dir, look_for(len(files)))) if files else iter(())

@@ -1,0 +1,96 @@
+"""The Chinese of titles, counts, tables and warnings of the page; what Markdown and the first line say of runs of text."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from evaluated import call, coco_of, write_json, write_rows
+from PIL import Image
+from test_captions import CAPTIONS, rows_of
+from test_parity import CAT, answer, parity
+
+from groundswift.eval.count_ids import COUNTS, GROUPS, TITLES
+from groundswift.eval.evaluated_run import Run
+from groundswift.eval.metrics import METRICS
+from groundswift.eval.parity.comparison import NUMBERS
+from groundswift.eval.report import page
+from groundswift.eval.report.words import chinese, translated
+from groundswift.grammars.parse_warnings import WARNINGS
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
+NAMES = re.compile(r"[A-Z][\w-]*[0-9A-Zlmsr]?|F1, IoU .*|gRefCOCO F1 = 1|gRefCOCO N-acc")  # of numbers, the same in both languages
+
+
+def is_chinese(text: str) -> bool:
+    return bool(CHINESE.search(translated(text)[1]) or NAMES.fullmatch(text))
+
+
+TEXTS = {
+    "titles": [number.title for name in METRICS if name != "protocols" for number in METRICS[name].numbers],
+    "titles of parity": [number.title for number in NUMBERS],
+    "explanations": [text for name in METRICS if (text := METRICS[name]().table([{}]).explanation)],
+    "counts": [*COUNTS.values(), *GROUPS.values(), *TITLES.values(), *WARNINGS.values()],
+    "filled in": ["recall at 5", "accuracy at IoU 0.75", "row skipped: duplicate row", "box of an unknown class: '\u864e'"],
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_all_texts_have_chinese(kind):
+    assert [text for text in TEXTS[kind] if not is_chinese(text)] == []
+
+
+def test_what_differs_is_filled_in():
+    english = "3 of 5 questions have no answer in the result; each counts as an empty one"
+    assert translated(english) == (
+        english,
+        "3 / 5 \u4e2a\u95ee\u9898\u5728\u7ed3\u679c\u91cc\u6ca1\u6709\u56de\u7b54\uff0c\u5404\u7b97\u4f5c\u7a7a\u56de\u7b54",
+    )
+    assert translated("a thing of a metric's own") == ("a thing of a metric's own",) * 2
+
+
+def test_both_languages_have_the_same_places():
+    exact, patterns = chinese()
+    assert [text for text in exact.values() if "{}" in text] == []
+    assert [pattern.pattern for pattern, text in patterns if pattern.groups != text.count("{}")] == []
+
+
+def test_warnings_of_a_run_are_in_chinese(tmp_path):
+    rows = [{"sample_id": 1, "size_wh": [100, 100], "response": "<ref>tiger</ref>"}]
+    gt = write_json(tmp_path / "gt.json", coco_of((100, 100), [(1, 1, [1, 1, 50, 50])], [1, 2]))
+    call("coco-map", write_rows(tmp_path / "r.jsonl", rows), "--gt", gt, "--family", "qwen2_vl", "--out", tmp_path / "out")
+    html = (tmp_path / "out" / "report.html").read_text()
+    part = html[html.index('id="warnings"') : html.index("</section>", html.index('id="warnings"'))]
+    texts = re.findall(r'data-zh="([^"]*)"', part)
+    assert len(texts) > 3
+    assert [text for text in texts if not CHINESE.search(text)] == []
+
+
+def test_markdown_of_text_has_references_and_no_counts_of_boxes(tmp_path):
+    call("captions", write_rows(tmp_path / "r.jsonl", rows_of(CAPTIONS)), "--out", tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "## 4 of 4 samples, worst first\n\n| Image | Answer | Question | Values | References | Response |\n" in text
+    assert "A brown dog runs across green grass. / The dog is running on the grass" in text
+
+
+def test_the_reference_of_a_parity_has_its_samples(tmp_path):
+    rows = [answer(number, CAT) for number in range(24)]
+    parity(tmp_path, rows, rows)
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "on 24 images." in html
+    assert "0 \u2192 24" not in html
+
+
+def test_images_beyond_the_limit_are_counted_with_the_command_that_shows_them(tmp_path, monkeypatch):
+    from test_report import image_result, make_run
+
+    monkeypatch.setattr(page, "MOST_EMBEDDED", 2)
+    (tmp_path / "my images").mkdir()
+    for number in range(1, 6):
+        Image.new("RGB", (112, 84)).save(tmp_path / "my images" / f"{number:06d}.jpg")
+    run: Run = make_run("scored", [image_result(number, f1=number / 9) for number in range(1, 6)])
+    page.write_report([run], tmp_path / "report.html", tmp_path / "my images", "title", METRICS["coco_map"]().table([run.metrics]))
+    html = (tmp_path / "report.html").read_text()
+    said = "3 of 5 images have no thumbnail in this file, which holds the first 2. All are shown by: groundswift browse scored --images "
+    assert said in html
+    assert f"&#39;{tmp_path / 'my images'}&#39;" in html
