@@ -72,6 +72,7 @@ bench: install ## the measured claims, each next to the usual way, and all again
 	python benchmarks/training.py
 	python benchmarks/infer.py
 	python benchmarks/watch.py
+	python benchmarks/anomaly.py
 	python benchmarks/worker_pool.py
 	python benchmarks/remote_cache.py
 	python benchmarks/refer_pickle.py

@@ -142,6 +142,7 @@ TITLES = SHARED | {
     "image-without-size": "image without a valid size",
     "listed-path-shortened": "image of a list found without the first folders of its path",
     "label-file-two-images": "label file that matches two images",
+    "images-too-few": "image with fewer normal images than --shots asks for",
     "name-not-utf8": "file name that is not UTF-8",
     "size-from-image": "size not stated, read from the image",
     "size-unclear": "stated size incomplete or contradictory",

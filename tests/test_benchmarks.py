@@ -204,3 +204,12 @@ def test_interchange_has_peers_of_the_formats(tmp_path, monkeypatch):
     truth = drawn_set(tmp_path / "set")
     converted("coco", tmp_path / "set/coco.json", tmp_path / "rows.jsonl", "--images", str(tmp_path / "set/images"))
     assert compared(truth, boxes_of_rows(tmp_path / "rows.jsonl")) == {"equal": 40, "moved": 0, "moved_px": 0, "lost": 0, "added": 0}
+
+
+def test_crops_and_drawn_frames_are_timed_with_their_floor():
+    command = [sys.executable, BENCHMARKS / "anomaly.py", "--frames", "3", "--repeats", "1", "--workers", "1", "--json"]
+    shown = subprocess.run(command, capture_output=True, text=True)
+    assert shown.stdout, shown.stderr
+    found = json.loads(shown.stdout)
+    assert set(found["seconds"]) == {"crop", "crop floor", "draw", "draw floor"}
+    assert found["ratios"]["crop"] == found["seconds"]["crop"] / found["seconds"]["crop floor"]

@@ -98,7 +98,7 @@ class FrameOptions(Options, frozen=True, kw_only=True):
 
     def asks(self) -> Questions:
         """The questions to ask. Raises GroundswiftError where a file of them cannot be used."""
-        return Questions.read(self.questions, self.language, self.seed, self.prompt_file)
+        return Questions.read(self.questions, self.language, self.seed, self.prompt_file, self.name)
 
     def frames(self, log: IssueLog, pool: WorkerPool) -> tuple[Reading, Frames]:
         """(the images of the dataset, what makes frames of its items). Raises GroundswiftError where there are none, and for an unknown

@@ -24,7 +24,11 @@ FIELDS = {
     "draw": ("label", "mark", "count", "first", "second", "letter"),
     "locate": ("anomalies", "boxes", "first", "second", "letter"),
     "described": ("description", "verdict", "reason"),
-    "requests": ("label", "labels", "marks", "count", "boxes", "anomalies", "size", "pairs"),
+}
+REQUEST_FIELDS = {  # of the prompts for a model, by the command that fills them
+    "crop": ("label", "labels", "count", "pairs"),
+    "draw": ("labels", "marks", "count", "pairs"),
+    "describe": ("labels", "count", "boxes", "anomalies", "size"),
 }
 AB_KINDS = {"choice", "count_choice", "anomaly_choice", "verdict"}  # whose answers are A or B alone
 FORM = "a file of the form of data_converters/anomaly/questions.yaml"
@@ -71,15 +75,18 @@ class Questions(msgspec.Struct, frozen=True):
     own: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def read(cls, path: str | None, language: Language, seed: int, prompt_files: Sequence[str] = ()) -> Questions:
-        """The built-in questions, with the sections of a file in their place. Raises GroundswiftError where a file cannot be used."""
+    def read(cls, path: str | None, language: Language, seed: int, prompt_files: Sequence[str] = (), stage: str = "") -> Questions:
+        """The built-in questions, with the sections of a file in their place; `prompt_files`: prompts of one's own for a stage.
+
+        Raises GroundswiftError where a file cannot be used.
+        """
         languages = ("en", "zh") if language == "both" else (language,)
         own = own_questions(path) if path else QuestionFile()
         both = {name: theirs if (theirs := getattr(own, name)) is not None else getattr(built_in(), name) for name in own.__struct_fields__}
         content = QuestionFile(**both)
         if path:
             check(path, content, languages)
-        return cls(content, languages, seed, tuple(own_prompts(prompt_files)))
+        return cls(content, languages, seed, tuple(own_prompts(prompt_files, stage)))
 
     def language(self, key: object) -> str:
         """The language of one question."""
@@ -144,8 +151,10 @@ def check(path: str, content: QuestionFile, languages: tuple[str, ...]) -> None:
             raise error_at(f"{path}: {section}", f"has no {lacking[0]}", "the languages of --language")
 
 
-def own_prompts(paths: Sequence[str]) -> list[tuple[str, str]]:
+def own_prompts(paths: Sequence[str], stage: str) -> list[tuple[str, str]]:
     """(name, text) of files with one prompt each. Raises GroundswiftError where one cannot be used, and for two of one name."""
+    if paths and stage not in REQUEST_FIELDS:
+        raise GroundswiftError(f"--prompt-file: {stage} sends no prompt; expected {', '.join(REQUEST_FIELDS)}")
     prompts: dict[str, str] = {}
     for path in paths:
         name = os.path.splitext(os.path.basename(path))[0]
@@ -153,7 +162,7 @@ def own_prompts(paths: Sequence[str]) -> list[tuple[str, str]]:
             raise error_at(path, f"a second prompt of the name {name}", "a different file name for each prompt")
         prompts[name] = read_text(path, "a prompt")
         try:
-            check_text(prompts[name], FIELDS["requests"])
+            check_text(prompts[name], REQUEST_FIELDS[stage])
         except GroundswiftError as error:
             raise error_at(path, str(error)) from None
     return list(prompts.items())
@@ -167,7 +176,8 @@ def texts_of(content: QuestionFile) -> Iterator[tuple[str, str, tuple[str, ...]]
                 for pair in pairs:
                     yield from ((f"{stage}.{kind}.{language}", text, FIELDS[stage]) for text in pair)
     for stage, by_language in content.requests.items():
-        yield from ((f"requests.{stage}.{language}", text, FIELDS["requests"]) for language, text in by_language.items())
+        fields = REQUEST_FIELDS.get(stage.removesuffix("_ab"), ())
+        yield from ((f"requests.{stage}.{language}", text, fields) for language, text in by_language.items())
 
 
 def other_class(names: list[str], used: set[int], seed: int, key: object) -> str | None:

@@ -18,7 +18,7 @@ from groundswift.box_drawing import COLOURS
 from groundswift.data_converters.anomaly.bare import DescribeOptions, LocateOptions
 from groundswift.data_converters.anomaly.crop import CropOptions, crop_box
 from groundswift.data_converters.anomaly.draw import DrawOptions
-from groundswift.data_converters.anomaly.questions import FIELDS, built_in, check, texts_of
+from groundswift.data_converters.anomaly.questions import FIELDS, REQUEST_FIELDS, built_in, check, texts_of
 from groundswift.image_marks import draw_boxes, line_width
 
 
@@ -238,6 +238,33 @@ def test_stages_write_prompts_on_request(folder, stage):
         assert Path(request["images"][0]).is_file()
 
 
+def test_prompts_of_ones_own_are_sets_of_questions(folder):
+    for name, text in (("looks", "What does the {label} look like?"), ("state", "Is the {label} clean? Ask {pairs} times.")):
+        (folder / f"{name}.txt").write_text(text)
+    words = ["--save-images", folder / "new", "--requests", "--out", folder / "o.jsonl"]
+    files = ["--prompt-file", folder / "looks.txt", "--prompt-file", folder / "state.txt"]
+    assert run("anomaly", "crop", folder / "set", *words, *files).exit_code == 0
+    requests = list(map(json.loads, (folder / "o.jsonl").read_text().splitlines()))
+    assert [request["request_id"].rpartition("/")[2] for request in requests[:2]] == ["looks", "state"]
+    assert requests[1]["prompt"] == f"Is the {requests[1]['class_name']} clean? Ask 5 times."
+    (folder / "state.txt").write_text("Where is {boxes}?")
+    done = run("anomaly", "crop", folder / "set", *words, *files)
+    assert (done.exit_code, "state.txt: prompt 'Where is {boxes}?': unknown field {boxes}" in done.output) == (1, True)
+    done = run("anomaly", "locate", folder / "set", "--anomaly", "tip", "--out", folder / "o.jsonl", *files)
+    assert "locate sends no prompt" in done.output
+
+
+def test_prompts_for_letters(folder):
+    words = ["--save-images", folder / "new", "--requests", "--answers", "ab", "--out", folder / "o.jsonl"]
+    assert run("anomaly", "draw", folder / "set", *words).exit_code == 0
+    assert "each a choice of A or B" in json.loads((folder / "o.jsonl").read_text().splitlines()[0])["prompt"]
+
+
+def test_a_font_of_ones_own(folder):
+    (folder / "no.ttf").write_bytes(b"no font")
+    assert "no.ttf: not a font" in refusal(drawn(folder, tags="label", font=str(folder / "no.ttf")), folder / "out.jsonl")
+
+
 def test_both_languages(folder):
     rows, _ = converted(crops(folder, language="both"), folder / "out.jsonl")
     assert {row["prompt"].split(".")[2] for row in rows} == {"en", "zh"}
@@ -269,12 +296,16 @@ def test_questions_of_ones_own(folder, name):
         assert expected in refusal(options, folder / "out.jsonl")
 
 
+UNUSED = {("requests.crop", "labels"), ("requests.crop", "count"), ("requests.draw", "labels"), ("requests.describe", "count")}
+
+
 def test_the_built_in_questions_follow_their_own_rules():
     check("questions.yaml", built_in(), ("en", "zh"))
     assert all(len(names) == len(COLOURS) for names in built_in().colours.values())
-    for stage, fields in FIELDS.items():
+    requests = {f"requests.{stage}": fields for stage, fields in REQUEST_FIELDS.items()}
+    for stage, fields in (FIELDS | requests).items():
         used = "".join(text for where, text, _ in texts_of(built_in()) if where.startswith(stage))
-        assert [field for field in fields if f"{{{field}}}" not in used] == []
+        assert [field for field in fields if f"{{{field}}}" not in used and (stage, field) not in UNUSED] == []
 
 
 def cut(path: Path) -> None:
