@@ -19,6 +19,7 @@ from groundswift.spaces import Space, space_row
 
 from .answers.protocol import Rules
 from .evaluated_run import Run
+from .json_items import list_items
 
 EVALUATION_FILES = ("metrics.json", "test_pred.json", "run.json", "report.html", "report.md")
 
@@ -28,6 +29,7 @@ check_folder = partial(atomic_folder.check_folder, own_files=frozenset(EVALUATIO
 new_folder = partial(atomic_folder.replaced_folder, own_files=frozenset(EVALUATION_FILES))
 compare_folder = partial(atomic_folder.replaced_folder, own_files=COMPARE_FILES, keep_others=True)
 
+IMAGES_AT_ONCE = 200
 SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}
 SCORES = {
     "constant": "1.0 for every box",
@@ -102,11 +104,10 @@ def sha256_of(path: Path) -> str:
 
 
 def run_chunks(run: Run) -> Iterator[bytes]:
-    """A run as JSON, one image per line, so that a large one is not held in memory twice."""
+    """A run as JSON, one image a line, in pieces, so that a large one is not held in memory twice."""
     encode = msgspec.json.encode
     yield b'{"name":' + encode(run.name) + b',"metrics":' + encode(run.metrics) + b',"curves":' + encode(run.curves) + b',"images":['
-    for number, image in enumerate(run.images):
-        yield (b",\n" if number else b"\n") + encode(image)
+    yield from list_items(run.images[start : start + IMAGES_AT_ONCE] for start in range(0, len(run.images), IMAGES_AT_ONCE))
     yield b'\n],"tables":' + encode(run.tables) + b',"plots":' + encode(run.plots) + b"}\n"
 
 

@@ -18,6 +18,7 @@ from groundswift.errors import GroundswiftError, Tally, error_at
 
 from ..count_ids import tally_lines
 from ..ground_truth import OnError, Truth
+from ..json_items import list_items
 from .counts import Counts
 from .space_check import BoxSample, Explanation
 from .to_boxes import Answers, Predictions, explained_by_space
@@ -158,13 +159,17 @@ def mismatch_of(predictions: Predictions, truth: Truth) -> Explanation | None:
 def result_chunks(truth: Truth, predictions: Predictions, rows_at_once: int = 10_000) -> Iterator[bytes]:
     """Predictions as the text of a result file, in pieces; numbers keep all their digits, so that it scores the same again."""
     yield b"["
+    yield from list_items(_result_parts(truth, predictions, rows_at_once))
+    yield b"\n]\n"
+
+
+def _result_parts(truth: Truth, predictions: Predictions, rows_at_once: int) -> Iterator[list[CocoResult]]:
     for start in range(0, len(predictions.scores), rows_at_once):
         part = slice(start, start + rows_at_once)
         columns = (
-            [truth.image_ids[index] for index in predictions.image_index[part].tolist()],
-            [truth.category_ids[index] for index in predictions.category_index[part].tolist()],
+            map(truth.image_ids.__getitem__, predictions.image_index[part].tolist()),
+            map(truth.category_ids.__getitem__, predictions.category_index[part].tolist()),
             predictions.boxes_xywh_px[part].tolist(),
             predictions.scores[part].tolist(),
         )
-        yield (b",\n" if start else b"\n") + b",\n".join(msgspec.json.encode(CocoResult(*row)) for row in zip(*columns, strict=True))
-    yield b"\n]\n"
+        yield list(map(CocoResult, *columns))
