@@ -33,6 +33,7 @@ from groundswift.data_converters.registry import FORMATS
 EQUAL_PX, FAILED = 0.01, "fails: "
 CLASSES = ["traffic light", "cat", "naïve 猫"]
 ONE_WORD = {name: name.replace(" ", "-") for name in CLASSES}
+WRITTEN = {"voc": ["--corners", "edges"]}  # options of a writer, unless a peer has its own
 SPLIT_AT_BLANKS = {"dota", "kitti"}  # formats whose classes are one word
 IMAGES = {  # name -> size in px
     "a.jpg": (640, 480),
@@ -208,14 +209,18 @@ def written_by_peer(python: str, peer: str, name: str, data: Path, work: Path) -
     return boxes_of_rows(work / "rows.jsonl"), note
 
 
-def read_by_peer(python: str, peer: str, name: str, data: Path, work: Path) -> tuple[dict[str, Boxes], str]:
-    """(what a peer reads of the files that are written here, options)."""
+def read_by_peer(python: str, peer: str, name: str, data: Path, work: Path, options: list[str]) -> tuple[dict[str, Boxes], str]:
+    """(what a peer reads of the files that are written here with some options, these)."""
     out = work / ("out.json" if name == "coco" else "out")
     classes = (data / "classes.txt").read_text(encoding="utf-8").splitlines()
-    in_order = ["--categories", str(data / "classes.txt")] if "categories" in FORMATS[f"to-{name}"].__struct_fields__ else []
-    converted(f"to-{name}", data / "rows.jsonl", out, *in_order)
-    images = next((each for each in (out / "images",) if each.is_dir()), data / "images")
-    return asked(python, (peer, "read", name), {"source": str(out), "images": str(images), "classes": classes}, work), ""
+    known = FORMATS[f"to-{name}"].__struct_fields__
+    more = [
+        *(["--categories", str(data / "classes.txt")] * ("categories" in known)),
+        *(["--image-files", "copy"] * ("image_files" in known)),
+    ]
+    converted(f"to-{name}", data / "rows.jsonl", out, *more, *options)
+    images = next((each for each in (out / "images", out / "JPEGImages") if each.is_dir()), data / "images")
+    return asked(python, (peer, "read", name), {"source": str(out), "images": str(images), "classes": classes}, work), " ".join(options)
 
 
 def compared(truth: dict[str, Boxes], found: dict[str, Boxes]) -> dict[str, float]:
@@ -258,18 +263,22 @@ def overlap(a: list[Any], b: tuple) -> bool:
     return min(a[3], b[3]) > max(a[1], b[1]) and min(a[4], b[4]) > max(a[2], b[2]) or distance_px(a, b) <= 2
 
 
-def outcomes(chosen: list[tuple[str, str, str]], requirements: dict[str, str], environments: Path, work: Path) -> Iterator[Outcome]:
+def outcomes(chosen: list[tuple[str, str, str]], described: dict[str, Any], environments: Path, work: Path) -> Iterator[Outcome]:
     """Each way in its turn, in a folder of its own."""
     truth = drawn_set(work / "set")
     total = sum(map(len, truth.values()))
     for peer, direction, name in tqdm(chosen, unit="way", disable=None):
         folder = work / f"{peer} {direction} {name}"
         folder.mkdir()
-        head = (*requirements[peer].split()[0].split("=="), name, "writes" if direction == "write" else "reads")
+        head = (*described[peer]["requirement"].split()[0].split("=="), name, "writes" if direction == "write" else "reads")
         try:
-            python = environment(requirements[peer], environments)
+            python = environment(described[peer]["requirement"], environments)
             data = one_word(work / "set") if name in SPLIT_AT_BLANKS else work / "set"
-            found, note = (written_by_peer if direction == "write" else read_by_peer)(python, peer, name, data, folder)
+            if direction == "write":
+                found, note = written_by_peer(python, peer, name, data, folder)
+            else:
+                options = described[peer]["written"].get(name, WRITTEN.get(name, []))
+                found, note = read_by_peer(python, peer, name, data, folder, options)
             found = with_classes(found, {new: old for old, new in ONE_WORD.items()})
             yield Outcome(*head, **compared(truth, found), note=note)
         except (Refused, subprocess.CalledProcessError) as error:
@@ -303,7 +312,6 @@ def available(direction: str, name: str) -> bool:
 
 def main() -> None:
     described = json.loads(subprocess.run([sys.executable, PEERS], capture_output=True, check=True).stdout)
-    requirements = {peer: each["requirement"] for peer, each in described.items()}
     args = options_of(
         __doc__,
         peer={"action": "append", "choices": list(described), "help": "only this peer; may be repeated"},
@@ -320,7 +328,7 @@ def main() -> None:
     chosen = [way for way in ways if (not args.peer or way[0] in args.peer) and (not args.format or way[2] in args.format)]
     chosen = [way for way in chosen if available(way[1], way[2])]
     with tempfile.TemporaryDirectory() as temporary:
-        found = list(outcomes(chosen, requirements, args.environments.absolute(), args.keep.absolute() if args.keep else Path(temporary)))
+        found = list(outcomes(chosen, described, args.environments.absolute(), args.keep.absolute() if args.keep else Path(temporary)))
     if args.json:
         print(json.dumps([each._asdict() for each in found]))
         return

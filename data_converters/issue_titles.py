@@ -24,6 +24,7 @@ TITLES = SHARED | {
     "box-interpolated": "shape between or after the keyframes of its track, interpolated",
     "box-on-rotated-image": "box on an EXIF-rotated image, and which orientation it belongs to is not stated",
     "box-repeated-entity": "repeated box of an entity, skipped",
+    "box-rounded": "box of fractions, rounded outwards to whole pixels",
     "box-unreadable": "box that cannot be read",
     "box-unused": "box that no turn uses, dropped",
     "box-unused-ref": "box of an object that only <ref-object> names, dropped",

@@ -41,6 +41,7 @@ LISTED = {  # those whose order in help is given: name -> module of `formats`, c
     "swift2": "swift2.source:Swift2Options",
     "to-coco": "coco.export:ToCocoOptions",
     "to-yolo": "yolo.export:ToYoloOptions",
+    "to-voc": "voc_export:ToVocOptions",
     "to-shikra": "shikra.export:ToShikraOptions",
     "to-glm4v": "glm4v:ToGlm4vOptions",
     "to-phi3v": "phi3v:ToPhi3vOptions",

@@ -5,9 +5,10 @@
 
 A peer is a file with_PEER.py: `REQUIREMENT` is what is installed for it, `write_FORMAT(data, out)` writes the set `data` into the folder
 `out` and returns where, with options of `groundswift convert FORMAT`; `read_FORMAT(place)` returns the boxes by image of a `source` with
-`images` and `classes`. REQUEST.json has the folders `set` and `out`, or a place; the `answer` is written as JSON to the file that it names.
-A set is a folder with images/, set.json (classes; file, width, height and boxes of each image: class, x1, y1, x2, y2 in px) and coco.json
-(the same). Nothing of groundswift is imported here, and of the peers only what a function needs, within it.
+`images` and `classes`, and WRITTEN has options of `groundswift convert to-FORMAT` for it. REQUEST.json has the folders `set` and `out`, or
+a place; the `answer` is written as JSON to the file that it names. A set is a folder with images/, set.json (classes; file, width, height
+and boxes of each image: class, x1, y1, x2, y2 in px) and coco.json (the same). Nothing of groundswift is imported here, and of the peers
+only what a function needs, within it.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ def ways(module: ModuleType) -> list[tuple[str, str]]:
 
 
 def described() -> dict[str, Any]:
-    """Peer -> what is installed for it, and its ways."""
+    """Peer -> what is installed for it, its ways, and options of writers by format."""
     modules = {peer: import_module(f"with_{peer}") for peer in PEERS}
-    return {peer: {"requirement": module.REQUIREMENT, "ways": ways(module)} for peer, module in modules.items()}
+    return {
+        peer: {"requirement": module.REQUIREMENT, "ways": ways(module), "written": getattr(module, "WRITTEN", {})}
+        for peer, module in modules.items()
+    }
 
 
 def loaded(root: Path) -> Any:

@@ -72,7 +72,7 @@ def read_yolo(place: Place) -> dict[str, Boxes]:
 def read_voc(place: Place) -> dict[str, Boxes]:
     from globox import AnnotationSet
 
-    return found(AnnotationSet.from_pascal_voc(place["source"]))
+    return found(AnnotationSet.from_pascal_voc(place["source"] + "/Annotations"))
 
 
 def read_labelme(place: Place) -> dict[str, Boxes]:

@@ -89,7 +89,7 @@ def read_yolo(place: Place) -> dict[str, Boxes]:
 def read_voc(place: Place) -> dict[str, Boxes]:
     from labelformat.formats import PascalVOCObjectDetectionInput
 
-    return found(PascalVOCObjectDetectionInput(Path(place["source"]), ",".join(place["classes"])))
+    return found(PascalVOCObjectDetectionInput(Path(place["source"]) / "Annotations", ",".join(place["classes"])))
 
 
 def read_cvat(place: Place) -> dict[str, Boxes]:

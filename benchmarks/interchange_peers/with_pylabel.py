@@ -57,4 +57,4 @@ def read_yolo(place: Place) -> dict[str, Boxes]:
 def read_voc(place: Place) -> dict[str, Boxes]:
     from pylabel import importer
 
-    return found(importer.ImportVOC(place["source"], path_to_images=place["images"]))
+    return found(importer.ImportVOC(place["source"] + "/Annotations", path_to_images=place["images"]))

@@ -8,6 +8,7 @@ from typing import Any
 from places import Boxes, Place, by_file, place_of
 
 REQUIREMENT = "supervision==0.31.2"
+WRITTEN = {"voc": ["--corners", "pixels"]}  # options of groundswift for files that it reads
 
 
 def dataset(data: Any) -> Any:
@@ -63,4 +64,4 @@ def read_yolo(place: Place) -> dict[str, Boxes]:
 def read_voc(place: Place) -> dict[str, Boxes]:
     import supervision as sv
 
-    return found(sv.DetectionDataset.from_pascal_voc(place["images"], place["source"]))
+    return found(sv.DetectionDataset.from_pascal_voc(place["images"], place["source"] + "/Annotations"))
