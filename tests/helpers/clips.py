@@ -34,3 +34,14 @@ def write_alarm_clip(path: Path, seconds: float, red_from: float, red_to: float,
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def turn_clip(path: Path) -> Path:
+    """Give an MP4 the display matrix of a phone held upright: its frames are to be turned clockwise by a quarter."""
+    data = bytearray(path.read_bytes())
+    place = data.index(b"tkhd") + 4 + 40  # behind version and flags, times, id, duration, layer, volume: the matrix, 9 numbers
+    one, minus, zero = (1 << 16).to_bytes(4, "big"), (-(1 << 16)).to_bytes(4, "big", signed=True), bytes(4)
+    data[place : place + 20] = zero + one + zero + minus + zero
+    data[place + 24 : place + 28] = (HEIGHT << 16).to_bytes(4, "big")
+    path.write_bytes(data)
+    return path

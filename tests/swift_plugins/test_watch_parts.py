@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import accumulate
 
+import av
 import numpy as np
 import pytest
+from clips import turn_clip, write_alarm_clip
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -135,6 +137,18 @@ def test_a_change_is_seen_and_noise_is_not():
     assert changed_share(before, other) == pytest.approx(1600 / 76800, rel=0.3)
 
 
+def test_frames_of_a_phone_are_upright(tmp_path):
+    """The red square is at (4, 20) to (44, 60) of the stored 112x84 px."""
+    clip = turn_clip(write_alarm_clip(tmp_path / "phone.mp4", 0.2, 0, 1))
+    with av.open(str(clip)) as container:
+        stored = next(container.decode(video=0))
+        image = np.asarray(to_pillow(stored, None)).astype(int)
+        assert to_pillow(stored, 56).size == (42, 56)
+    assert image.shape == (112, 84, 3)
+    rows, columns = np.nonzero((image[..., 0] > 150) & (image[..., 2] < 90))
+    assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == pytest.approx((24, 4, 64, 44), abs=2)
+
+
 def test_frames_are_reduced_to_their_longer_side():
     assert to_pillow(Image.new("RGB", (640, 480)), 320).size == (320, 240)
     assert to_pillow(Image.new("RGB", (640, 480)), 1000).size == (640, 480)
@@ -158,6 +172,10 @@ def judge(**more: object):
         ({"alarm_on": "B", "choices": "A,B"}, "The answer is A.", False),
         ({"alarm_on": "B", "choices": "A,B"}, "bad", True),
         ({"alarm_on": "B", "choices": "A,B"}, "A or B", None),
+        ({"alarm_on": "\u662f", "choices": "\u662f,\u5426"}, "\u662f\uff0c\u6709\u5f02\u5e38", True),
+        ({"alarm_on": "\u662f", "choices": "\u662f,\u5426"}, "\u5426\u3002", False),
+        ({"alarm_on": "\u662f", "choices": "\u662f,\u5426"}, "\u4e0d\u662f", None),
+        ({}, "Nothing, no", False),
         ({"alarm_on": "text:spilled liquid"}, "There is Spilled liquid.", True),
         ({"alarm_on": "text:spill"}, "spilled", False),
         ({"alarm_on": "text:spill"}, " ", None),

@@ -61,6 +61,7 @@ class Monitor:
         self.history: deque[Judged] = deque(maxlen=SHOWN)
         self.error: GroundswiftError | None = None
         self.problem, self.failures = "", 0
+        self.recordings: list[Thread] = []
 
     def run(self) -> None:
         """Watch until the source ends, a limit is reached or `stop` is set. Raises GroundswiftError."""
@@ -81,6 +82,8 @@ class Monitor:
         for asker in askers:  # a request that is on its way gets its answer
             asker.join(self.settings.timeout)
         left += self.waiting.abandon()
+        for recording in self.recordings:
+            recording.join()
         self.figures.counts["frames-unanswered" if self.problem else "dropped-at-end"] += left
         if self.error is not None:
             raise self.error
@@ -160,8 +163,8 @@ class Monitor:
             self.last_asked = frame
             self._write(frame, row_of(reply, verdict))
             raised = None if verdict.is_alarm is None else self.rule.add(frame.number, verdict.is_alarm)
-            if raised is not None:
-                self._raise(frame, reply, verdict)
+            if raised is not None:  # by this verdict, or by one that it came before
+                self._raise(next((each for each in self.history if each.frame.number == raised), self.history[-1]))
 
     def _write(self, frame: Frame, row: dict[str, Any]) -> None:
         """Append the row of a frame; a disk that refuses it is counted, and watching goes on."""
@@ -175,8 +178,9 @@ class Monitor:
             except OSError:
                 self.figures.counts["verdict-unwritten"] += 1
 
-    def _raise(self, frame: Frame, reply: Reply, verdict: Verdict) -> None:
-        """Record an alarm, write it and let it be sent."""
+    def _raise(self, judged: Judged) -> None:
+        """Write an alarm, let it be sent, and record it meanwhile."""
+        frame, row = judged
         name = f"{datetime.fromtimestamp(frame.at, timezone.utc):%Y%m%dT%H%M%S}-{frame.number:08d}"
         needed, window = self.settings.alarm_after
         alarm = {
@@ -186,15 +190,17 @@ class Monitor:
             "frame": frame.number,
             "time_s": round(frame.time_s, 3),
             "question": self.settings.question,
-            "answer": reply.text,
-            "boxes": boxes_of(verdict),
+            "answer": row["answer"],
+            "boxes": row["boxes"],
             "size_wh": frame.size_wh,
             "rule": f"{needed} of {window}: {self.settings.alarm_on}",
             "recording": str(self.folder / "alarms" / name),
         }
         self.figures.counts["alarms"] += 1
         self.outbox.add(alarm)
-        self.recorder.record(self.folder / "alarms" / name, frame)
+        recording = Thread(target=self.recorder.record, args=(self.folder / "alarms" / name, frame), daemon=True, name="recording")
+        recording.start()
+        self.recordings = [each for each in self.recordings if each.is_alive()] + [recording]
         self.on_alarm(alarm)
 
     def document(self) -> dict[str, Any]:

@@ -62,15 +62,23 @@ def decider(settings: Settings, kind: str, value: str) -> Callable[[str, tuple[B
     options = options_of(settings.choices, settings.question)
     if settings.alarm_on not in options or len(options) < 2:
         raise GroundswiftError(f"--alarm-on {settings.alarm_on!r} is not one of --choices {settings.choices}; expected one, or text:PHRASE")
-    names = {name.casefold(): name for name in options}
 
     def by_choice(said: str, boxes: tuple[Box, ...], status: str) -> bool | None:
-        first = re.match(r"[\W_]*(\w+)", said)
-        choice = names.get(first[1].casefold()) if first and len(first[1]) > 1 else None
-        choice = choice or chosen(said, options)
+        choice = leading(said, list(options)) or chosen(said, options)
         return None if choice is None else choice == settings.alarm_on
 
     return by_choice
+
+
+def leading(said: str, names: list[str]) -> str | None:
+    """The name that an answer begins with, as a whole word where it is of Latin letters; a letter alone is read by `chosen`."""
+    text = re.sub(r"^[\W_]+", "", said).casefold()
+    for name in sorted(names, key=len, reverse=True):
+        rest = text.removeprefix(name.casefold())
+        is_latin = name.isascii()
+        if rest != text and not (is_latin and (len(name) == 1 or re.match(r"\w", rest))):
+            return name
+    return None
 
 
 def by_boxes(boxes: tuple[Box, ...], labels: set[str], status: str) -> bool | None:
