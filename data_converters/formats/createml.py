@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from groundswift.records import whole
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, Reading, Totals
-from ..file_io.row_files import Sourced, read_rows
+from ..file_io.row_files import read_rows
 from ..issues import Issue, IssueLog
 from ..rows.collect_boxes import BoxesOptions, ImageBoxes, collect_boxes
 from ..rows.dataset_folder import file_names
 from ..tasks.label_files import Label, LabelledImage, LabelOptions, labels_reading, not_a_label
+from ..tasks.row_labels import add_labels, labelled_rows
 
 ROBOFLOW = "_annotations.createml.json"
 EXPECTED = "label, and coordinates with x, y (the centre), width and height in px"
@@ -77,25 +79,17 @@ class CreatemlOptions(LabelOptions, frozen=True, kw_only=True):
         source = os.path.join(self.annotations, ROBOFLOW) if os.path.isdir(self.annotations) else self.annotations
         images, met = self.image_folder(), {}
         rows, _ = read_rows(source, Entry)
-        found = [each for item in rows if (each := labelled(item, met, log))]
+        found = list(labelled_rows(rows, partial(labelled, met=met, log=log), log))
         return labels_reading(found, list(met), self, images, pool, log, sorted(met))
 
 
-def labelled(item: Sourced | Issue, met: dict[str, int], log: IssueLog) -> LabelledImage | None:
+def labelled(where: str, entry: Entry, met: dict[str, int], log: IssueLog) -> LabelledImage | None:
     """The image of an entry with its labels; classes go to `met`. None, logged, where it has none."""
-    if isinstance(item, Issue):
-        log.add(item)
-        return None
-    where, entry = item
     name, annotations = entry.image or entry.imagefilename, entry.annotations if entry.annotations is not None else entry.annotation
     if not name or annotations is None:
         log.add(Issue("image-without-name" if not name else "row-malformed", where, "no image" if not name else "no annotations", EXPECTED))
         return None
-    out = LabelledImage(name)
-    for number, each in enumerate(annotations, 1):
-        if label := out.attempt(log, label_of, each, f"{where}: annotation {number}", met):
-            out.labels.append(label)
-    return out
+    return add_labels(LabelledImage(name), annotations, f"{where}: annotation", partial(label_of, met=met), log)
 
 
 def label_of(each: Annotation, where: str, met: dict[str, int]) -> Label:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,9 +11,10 @@ from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading, images_option
 from ..file_io.label_files import Stems
-from ..file_io.row_files import Sourced, read_rows
-from ..issues import Issue, IssueLog
+from ..file_io.row_files import read_rows
+from ..issues import IssueLog
 from ..tasks.label_files import Box, Label, LabelledImage, LabelOptions, labels_reading, not_a_label
+from ..tasks.row_labels import add_labels, labelled_rows
 
 MASK, IGNORED = "odgt-mask", "odgt-ignored"
 
@@ -80,27 +82,19 @@ class OdgtOptions(LabelOptions, frozen=True, kw_only=True):
         stems = Stems(images.folder, ".jpg")
         rows, _ = read_rows(self.annotations, Line)
         met: dict[str, int] = {}
-        found = [each for item in rows if (each := labelled(item, self.box, stems, met, log))]
+        found = list(labelled_rows(rows, partial(labelled, kind=self.box, stems=stems, met=met, log=log), log))
         return labels_reading(found, list(met), self, images, pool, log, sorted(met))
 
 
-def labelled(item: Sourced | Issue, kind: str, stems: Stems, met: dict[str, int], log: IssueLog) -> LabelledImage | None:
-    """The image of a line with its labels; classes go to `met`. None, logged, where it has none."""
-    if isinstance(item, Issue):
-        log.add(item)
-        return None
-    where, line = item
+def labelled(where: str, line: Line, kind: str, stems: Stems, met: dict[str, int], log: IssueLog) -> LabelledImage | None:
+    """The image of a line with its labels; classes go to `met`. None, logged, where two images have its name."""
     name = stems.name(line.id, where, log)
     if name is None:
         return None
-    out = LabelledImage(name)
-    for number, each in enumerate(line.gtboxes, 1):
-        if label := out.attempt(log, label_of, each, kind, f"{where}: gtbox {number}", met, log):
-            out.labels.append(label)
-    return out
+    return add_labels(LabelledImage(name), line.gtboxes, f"{where}: gtbox", partial(label_of, kind=kind, met=met, log=log), log)
 
 
-def label_of(each: GtBox, kind: str, where: str, met: dict[str, int], log: IssueLog) -> Label:
+def label_of(each: GtBox, where: str, kind: str, met: dict[str, int], log: IssueLog) -> Label:
     """The label of a box of a kind. Raises SkipSample where it has none."""
     mask, marks = each.tag == "mask", each.head_attr if kind == "hbox" else each.extra
     box = each.fbox if mask else getattr(each, kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,14 +18,15 @@ from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, AskingOptions, Reading, Totals, path_option
 from ..file_io.box_checks import FoundImage, ImageFolder, fitted_box
-from ..file_io.row_files import Sourced, read_rows
-from ..issues import Issue, IssueLog, skip
+from ..file_io.row_files import read_rows
+from ..issues import IssueLog, skip
 from ..prompts import Asking, filled
 from ..rows.collect_boxes import BoxesOptions, collect_boxes
 from ..rows.dataset_folder import dataset_folder, file_names
 from ..tasks.conversation import RowMaker, all_usable, numbered_id
 from ..tasks.label_files import Label, LabelledImage, LabelOptions, as_xywh, labels_reading, not_a_label, size_of
 from ..tasks.referring import Referring, clean_phrase
+from ..tasks.row_labels import add_labels, labelled_rows
 
 OTHER = "odvg-other-field"
 EXPECTED = "a JSON file of class numbers and names"
@@ -121,7 +123,7 @@ class OdvgOptions(LabelOptions, frozen=True, kw_only=True):
         images, names = self.image_folder(), label_names(self.label_map) if self.label_map else None
         met = {name: rank for rank, name in enumerate(dict.fromkeys((names or {}).values()))}
         rows, _ = read_rows(self.annotations, Line)
-        found = [each for item in rows if (each := labelled(item, names, met, log))]
+        found = list(labelled_rows(rows, partial(labelled, names=names, met=met, log=log), log))
         order = list(met) if names else sorted(met)
         return labels_reading(found, list(met), self, images, pool, log, order)
 
@@ -134,20 +136,13 @@ def label_names(path: str) -> dict[str, str]:
         raise error_at(shown(path), str(error), EXPECTED) from None
 
 
-def labelled(item: Sourced | Issue, names: dict[str, str] | None, met: dict[str, int], log: IssueLog) -> LabelledImage | None:
-    """The image of a line with its labels; classes go to `met`. None, logged or counted, where it has none."""
-    if isinstance(item, Issue):
-        log.add(item)
-        return None
-    where, line = item
+def labelled(where: str, line: Line, names: dict[str, str] | None, met: dict[str, int], log: IssueLog) -> LabelledImage | None:
+    """The image of a line with its labels; classes go to `met`. None, counted, where it has none."""
     if line.detection is None:
         log.count(OTHER, where)
         return None
-    out = LabelledImage(line.filename, [], line.stated_wh())
-    for number, instance in enumerate(line.detection.instances, 1):
-        if label := out.attempt(log, label_of, instance, f"{where}: instance {number}", names, met):
-            out.labels.append(label)
-    return out
+    image = LabelledImage(line.filename, [], line.stated_wh())
+    return add_labels(image, line.detection.instances, f"{where}: instance", partial(label_of, names=names, met=met), log)
 
 
 def label_of(instance: Instance, where: str, names: dict[str, str] | None, met: dict[str, int]) -> Label:

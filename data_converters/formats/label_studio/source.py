@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -14,11 +15,12 @@ from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading, images_option
 from ...file_io.remote_folders import SUFFIXES
-from ...file_io.row_files import Sourced, read_rows
+from ...file_io.row_files import read_rows
 from ...file_io.row_images import RowImages
-from ...issues import Issue, IssueLog, skip
+from ...issues import IssueLog, skip
 from ...tasks.label_files import LabelledImage, LabelOptions, labels_reading, not_a_label
 from ...tasks.referring import first_existing, path_tails
+from ...tasks.row_labels import labelled_rows
 from .regions import DRAWN, EXPECTED, SEVERAL, Region, labels_of
 
 UNLABELLED, UNUSED, CANCELLED = "label-studio-unlabelled", "label-studio-unused", "label-studio-cancelled"
@@ -135,18 +137,15 @@ class LabelStudioOptions(LabelOptions, frozen=True, kw_only=True):
         images = self.image_folder(RowImages)
         rows, _ = read_rows(self.annotations, Task)
         met: dict[str, int] = {}
-        found = [each for item in rows if (each := labelled(item, self, images, met, log))]
+        found = list(labelled_rows(rows, partial(labelled, options=self, images=images, met=met, log=log), log))
         return labels_reading(found, list(met), self, images, pool, log, sorted(met), fractions=True)
 
 
 def labelled(
-    item: Sourced | Issue, options: LabelStudioOptions, images: RowImages, met: dict[str, int], log: IssueLog
+    place: str, task: Task, options: LabelStudioOptions, images: RowImages, met: dict[str, int], log: IssueLog
 ) -> LabelledImage | None:
     """The image of a task with its labels; classes go to `met`. None, logged or counted, where there is none."""
-    if isinstance(item, Issue):
-        log.add(item)
-        return None
-    task, where = item.row, f"{item.where}: task {item.row.id}"
+    where = f"{place}: task {task.id}"
     out = LabelledImage("")
     taken = out.attempt(log, chosen, task, options, where, log)
     name = taken and out.attempt(log, image_of, task, options, images, where)
