@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,39 +17,19 @@ from groundswift.errors import error_at
 from groundswift.placeholders import is_empty_answer
 from groundswift.storage import read_bytes
 
-from .referring_rows import Key, ReferringRow, box_px, image_problem, split_of
+from .referring_rows import AskedQuestion, ReferringRow, box_px, image_problem, question_about
 from .swift_results import Problem
 
 SAME_BOX = 0.9  # IoU from which the box of a row and that of an annotation are of one object
 Mask = NDArray[np.bool_]
 
 
-class PointQuestion(NamedTuple):
-    """One question: its key, the size of its image in px, and its targets, each a box (xyxy) or a point (x, y) in original px."""
-
-    key: Key
-    size_wh: tuple[int, int]
-    targets: list[list[float]]
-    text: str = ""
-    image: str = ""
-    image_key: str = ""
-    split: str = ""
-
-    @property
-    def name(self) -> str:
-        """What errors and counts call it."""
-        return f"sample {self.key[0]}"
-
-    def truth(self) -> tuple[Any, ...]:
-        """What the numbers depend on."""
-        return self.key, self.size_wh, self.targets
-
-    def centres(self) -> NDArray[np.float64]:
-        """(n, 2) the targets as points: the centre of a box."""
-        return np.array([[(each[0] + each[-2]) / 2, (each[1] + each[-1]) / 2] for each in self.targets]).reshape(-1, 2)
+def centres(question: AskedQuestion) -> NDArray[np.float64]:
+    """(n, 2) the targets as points: the centre of a box."""
+    return np.array([[(each[0] + each[-2]) / 2, (each[1] + each[-1]) / 2] for each in question.targets]).reshape(-1, 2)
 
 
-def pointed(row: ReferringRow, resized: bool = False, file_name: str = "") -> PointQuestion | Problem:
+def pointed(row: ReferringRow, resized: bool = False, file_name: str = "") -> AskedQuestion | Problem:
     """The question of a row, or why it cannot be scored. `resized`: answers are in pixels of the resized image."""
     if problem := image_problem(row, resized):
         return problem
@@ -59,7 +39,7 @@ def pointed(row: ReferringRow, resized: bool = False, file_name: str = "") -> Po
     if not targets and not is_empty_answer(row.true_answer() or "", 0):
         expected = "boxes or points in objects.bbox; or the answer None where there is nothing to point at"
         return Problem("true-box-missing", "the answer of the row has no box and no point", expected)
-    return PointQuestion(row.key(), row.size_wh, targets, row.question(), row.image(), row.image_key(), split_of(row, file_name))
+    return question_about(row, targets, file_name)
 
 
 def target_px(target: Any, row: ReferringRow) -> list[float] | Problem:
@@ -106,7 +86,7 @@ class Masks:
     sizes_wh: dict[str, tuple[int, int]] = field(default_factory=dict)
     annotations: dict[str, list[MaskAnnotation]] = field(default_factory=dict)
 
-    def of(self, question: PointQuestion) -> list[Mask] | None:
+    def of(self, question: AskedQuestion) -> list[Mask] | None:
         """The mask (height, width) of each target: of the annotation with the same box. None where one has none.
 
         Raises GroundswiftError for a segmentation that is not a mask of the image.

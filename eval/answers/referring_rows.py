@@ -78,12 +78,15 @@ class ReferringRow(ResultRow):
         return found[count_tags([self.asked()]).boxes :] if isinstance(found, list) else []
 
 
-class Referred(NamedTuple):
-    """One question: its key, the size of its image in px, and its true boxes, xyxy in original px; [] where there is nothing to find."""
+class AskedQuestion(NamedTuple):
+    """One question: its key, the size of its image in px, and its targets in original px; [] where there is nothing to find.
+
+    A target is a box (xyxy) or, of pointing, a point (x, y).
+    """
 
     key: Key
     size_wh: tuple[int, int]
-    boxes_xyxy_px: list[list[float]]
+    targets: list[list[float]]
     text: str = ""
     image: str = ""
     image_key: str = ""
@@ -96,7 +99,7 @@ class Referred(NamedTuple):
 
     def truth(self) -> tuple[Any, ...]:
         """What the numbers depend on."""
-        return self.key, self.size_wh, self.boxes_xyxy_px
+        return self.key, self.size_wh, self.targets
 
 
 def answers_bare(row: ReferringRow) -> bool:
@@ -149,7 +152,12 @@ def box_px(box: Any, row: ReferringRow) -> list[float] | Problem:
     return numbers
 
 
-def referred(row: ReferringRow, resized: bool = False, file_name: str = "") -> Referred | Problem:
+def question_about(row: ReferringRow, targets: list[list[float]], file_name: str) -> AskedQuestion:
+    """The question of a row with its targets."""
+    return AskedQuestion(row.key(), row.size_wh, targets, row.question(), row.image(), row.image_key(), split_of(row, file_name))
+
+
+def referred(row: ReferringRow, resized: bool = False, file_name: str = "") -> AskedQuestion | Problem:
     """The question of a row, or why it cannot be scored. `resized`: answers are in pixels of the resized image."""
     if problem := image_problem(row, resized):
         return problem
@@ -163,4 +171,4 @@ def referred(row: ReferringRow, resized: bool = False, file_name: str = "") -> R
     if isinstance(refs, list) and len(labels := set(map(str, refs[count_tags([row.asked()]).refs :]))) > 1:
         shown = ", ".join(map(repr, sorted(labels)[:3]))
         return Problem("true-labels-several", f"the answer of the row has several labels ({shown})", "one; eval coco-map scores detection")
-    return Referred(row.key(), row.size_wh, boxes, row.question(), row.image(), row.image_key(), split_of(row, file_name))
+    return question_about(row, boxes, file_name)

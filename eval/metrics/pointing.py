@@ -16,9 +16,10 @@ from groundswift.boxes import as_boxes
 from groundswift.errors import error_at
 
 from ..answers.cli_options import FILE, check_there
-from ..answers.point_rows import Mask, PointQuestion, on_masks, pointed, read_masks
+from ..answers.point_rows import Mask, centres, on_masks, pointed, read_masks
 from ..answers.protocol import Rules
 from ..answers.referring_results import Asked, Response, read_texts
+from ..answers.referring_rows import AskedQuestion
 from ..answers.to_points import PointAnswers, points_of_answers
 from ..artifacts import sha256_of
 from ..evaluated_run import FN, FP, TP, ImageResult, Number
@@ -138,7 +139,7 @@ class Pointing(RowMetric):
             per_sample=[sample_result(number, question, answers, columns) for number, question in enumerate(questions)],
         )
 
-    def masks_of(self, questions: Sequence[PointQuestion]) -> list[list[Mask] | None]:
+    def masks_of(self, questions: Sequence[AskedQuestion]) -> list[list[Mask] | None]:
         """The masks of each question's targets, None without. Raises GroundswiftError where a file of masks has none for any."""
         if self.masks is None:
             return [None] * len(questions)
@@ -150,7 +151,7 @@ class Pointing(RowMetric):
     def score_rows(self, texts: Sequence[str], rows: Sequence[Any], rules: Rules) -> Evaluation:
         names = [f"row {number}" for number in range(len(rows))]
         answers = points_of_answers([Response(text) for text in given(texts)], [row.size_wh for row in rows], rules, names)
-        questions = [PointQuestion((name, ""), row.size_wh, list(row.boxes_xyxy_px)) for name, row in zip(names, rows, strict=True)]
+        questions = [AskedQuestion((name, ""), row.size_wh, list(row.boxes_xyxy_px)) for name, row in zip(names, rows, strict=True)]
         columns = columns_of(questions, answers, [None] * len(rows), self.several)
         return Evaluation({key: mean(values) for key, values in columns.items()})
 
@@ -168,7 +169,7 @@ class Pointing(RowMetric):
 
 
 def columns_of(
-    questions: Sequence[PointQuestion], answers: PointAnswers, masks: Sequence[list[Mask] | None], several: Several
+    questions: Sequence[AskedQuestion], answers: PointAnswers, masks: Sequence[list[Mask] | None], several: Several
 ) -> dict[str, list[float | None]]:
     """Each number of each question; None where it is undefined."""
     columns: dict[str, list[float | None]] = {key.key: [] for key in Pointing.numbers}
@@ -191,17 +192,17 @@ def in_boxes(points_xy_px: NDArray[np.float64], boxes_xyxy_px: Sequence[Sequence
     return ((points >= boxes[:, :2]) & (points <= boxes[:, 2:])).all(axis=2)
 
 
-def distance(points_xy_px: NDArray[np.float64], question: PointQuestion, several: Several) -> float | None:
+def distance(points_xy_px: NDArray[np.float64], question: AskedQuestion, several: Several) -> float | None:
     """The distance of the point that counts from the only target, over the diagonal of the image; None without a point or of a set."""
     if len(question.targets) != 1 or not len(points_xy_px):
         return None
-    lengths = [math.dist(point, question.centres()[0]) for point in points_xy_px.tolist()]
+    lengths = [math.dist(point, centres(question)[0]) for point in points_xy_px.tolist()]
     chosen = lengths[0] if several == "first" else min(lengths) if several == "any" else max(lengths)
     return chosen / math.hypot(*question.size_wh)
 
 
 def counts_of(
-    questions: Sequence[PointQuestion],
+    questions: Sequence[AskedQuestion],
     answers: PointAnswers,
     masks: Sequence[list[Mask] | None],
     columns: dict[str, list[float | None]],
@@ -219,7 +220,7 @@ def counts_of(
     }
 
 
-def sample_result(number: int, question: PointQuestion, answers: PointAnswers, columns: dict[str, list[float | None]]) -> ImageResult:
+def sample_result(number: int, question: AskedQuestion, answers: PointAnswers, columns: dict[str, list[float | None]]) -> ImageResult:
     """One question for the report; a point is a square of 1 % of the diagonal, TP in any true box."""
     points, half = answers.points_xy_px[number], MARK * math.hypot(*question.size_wh)
     square = partial(np.add, [-half, -half, half, half])

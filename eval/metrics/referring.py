@@ -16,7 +16,7 @@ from groundswift.errors import GroundswiftError
 
 from ..answers.protocol import Rules
 from ..answers.referring_results import Asked, read_responses
-from ..answers.referring_rows import Referred
+from ..answers.referring_rows import AskedQuestion
 from ..answers.space_check import explain_mismatch
 from ..answers.to_boxes import BareAnswers, boxes_of_answers
 from ..evaluated_run import FN, FP, NOT_COUNTED, TP, ImageResult, Line, Number, Plot
@@ -128,7 +128,7 @@ class Referring(RowMetric):
 
 def true_boxes(asked: Asked) -> list[Boxes]:
     """(n, 4) true boxes of each question, xyxy in original px."""
-    return [as_boxes(question.boxes_xyxy_px) for question in asked.questions.values()]
+    return [as_boxes(question.targets) for question in asked.questions.values()]
 
 
 def columns_of(fits: Fits, true: Sequence[Boxes], predicted: Sequence[Boxes]) -> dict[str, list[float | None]]:
@@ -182,9 +182,9 @@ def score_referring(
     return Evaluation({key: mean(values) for key, values in columns_of(fits, true, found).items()}, counts=counts_of(found, true, fits))
 
 
-def sample_result(number: int, question: Referred, fits: Fits, answers: BareAnswers, several: Several) -> ImageResult:
+def sample_result(number: int, question: AskedQuestion, fits: Fits, answers: BareAnswers, several: Several) -> ImageResult:
     """One question for the report, which numbers them from 0 in the order of their keys."""
-    boxes, wanted = answers.boxes_xyxy_px[number], as_boxes(question.boxes_xyxy_px)
+    boxes, wanted = answers.boxes_xyxy_px[number], as_boxes(question.targets)
     overlaps = iou(boxes, wanted)
     counts, hits = counted(overlaps, several)
     found = (overlaps[hits] >= THRESHOLD).any(axis=0)
