@@ -278,6 +278,29 @@ def test_wrong_use_is_one_line(tmp_path, monkeypatch, words, said):
     assert done.output.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("hidden", "said"),
+    [
+        (None, "--ray with torchrun: both share the work"),
+        ("ray", "--ray needs the package ray: pip install 'groundswift[ray]'"),
+        (
+            "groundswift.swift_plugins.tools.infer.on_ray",
+            "has no checkpoint (import of groundswift.swift_plugins.tools.infer.on_ray halted",
+        ),
+    ],
+)
+def test_where_ray_cannot_run_it_is_one_line(tmp_path, monkeypatch, hidden, said):
+    if hidden is None:
+        monkeypatch.setenv("WORLD_SIZE", "2")
+    else:
+        pytest.importorskip("ray")
+        monkeypatch.setitem(sys.modules, hidden, None)
+    done = run("infer", rows_file(tmp_path, 1), "--out", tmp_path / "r.jsonl", "--model", EMBEDDED, "--ray")
+    assert done.exit_code == 1
+    assert said in done.output
+    assert done.output.count("\n") == 1
+
+
 def test_fifty_kills_leave_exactly_one_answer_for_each_sample(tmp_path):
     data, out = rows_file(tmp_path, count := 1200), tmp_path / "r.jsonl"
     draw = random.Random(5)

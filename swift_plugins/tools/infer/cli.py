@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from groundswift.errors import GroundswiftError
 from groundswift.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -95,11 +96,23 @@ def infer(as_json: bool, classes: str | None, coco_out: str | None, categories: 
         click.get_current_context().exit(UNANSWERED)
 
 
+def ray_runner() -> Callable[[Run, Callable[[list[Any]], None]], Summary]:
+    """What runs a job on Ray. Raises GroundswiftError where Ray is missing or too old, or torchrun already joins processes."""
+    from groundswift.data_converters.engine.ray_cluster import ray_package
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise GroundswiftError("--ray with torchrun: both share the work; expected one of them")
+    version = ray_package("--ray").__version__
+    try:
+        from .on_ray import run_on_ray
+    except ImportError as error:
+        raise GroundswiftError(f"--ray: ray {version} has no checkpoint ({error}); expected ray 2.60 or later") from None
+    return run_on_ray
+
+
 def run_with_progress(settings: Settings, bar_wanted: bool = True) -> Summary:
     """Run a job with a bar on stderr, if that is a terminal."""
     from tqdm import tqdm
-
-    from groundswift.data_converters.engine.ray_cluster import ray_package
 
     from .driver import Run, run_alone
 
@@ -110,10 +123,7 @@ def run_with_progress(settings: Settings, bar_wanted: bool = True) -> Summary:
             bar.update(len(answers))
 
         if settings.ray:
-            ray_package("--ray")
-            from .on_ray import run_on_ray
-
-            return run_on_ray(run, advance)
+            return ray_runner()(run, advance)
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             from .workers import run_as_rank
 
