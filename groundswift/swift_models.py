@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from .family_table import BUILT_IN
 from .tsv_tables import table_rows
 
 FAMILY, NO_BOXES = "family", "none"
@@ -16,8 +17,8 @@ class SwiftModel:
     """One of swift's model types.
 
     `templates`: swift's own; `architectures`: names in config.json that swift finds it by. `boxes`: `family` where a family of groundswift
-    has it, `known` with `how` and `source`, `unknown`, or `none` where its answers have no text about an image (`how`: why). `config`:
-    model_type of config.json, where swift names no architecture.
+    names it, else `known` with `how` and `source`, `unknown`, or `none` where its answers have no text about an image (`how`: why).
+    `config`: model_type of config.json, where swift names no architecture.
     """
 
     name: str
@@ -32,8 +33,15 @@ class SwiftModel:
 @cache
 def swift_models() -> dict[str, SwiftModel]:
     """Every row by its name."""
+    named = {name for family in BUILT_IN for name in family.swift_model_types}
     rows = table_rows(__package__, "swift_models.tsv", COLUMNS)
     return {
-        name: SwiftModel(name, tuple(templates.split()), tuple(architectures.split()), *others)
-        for name, templates, architectures, *others in rows
+        name: SwiftModel(
+            name,
+            tuple(templates.split()),
+            tuple(architectures.split()),
+            *((FAMILY, "", "") if name in named else (boxes, how, source)),
+            config,
+        )
+        for name, templates, architectures, boxes, how, source, config in rows
     }
