@@ -19,6 +19,7 @@ from tqdm import tqdm
 from writer_server import WriterHandler, pixels
 
 from groundswift.chat_client import Reply
+from groundswift.data_converters.anomaly import asking
 from groundswift.data_converters.anomaly.answer_text import described, pairs_of, verdict_of
 from groundswift.data_converters.anomaly.asking import FIRST_WAIT_S, Pace, wait_s
 
@@ -192,7 +193,8 @@ def test_a_web_page_is_a_clear_error(server, requests):
     )
 
 
-def test_a_server_that_is_gone(requests):
+def test_a_server_that_is_gone(requests, monkeypatch):
+    monkeypatch.setattr(asking, "FIRST_WAIT_S", 0.001)
     with judge_server(0.2, WriterHandler) as server:
         pass
     text = failed(server, requests, "writer", "--retries", 9, "--workers", 4, "--timeout", 1)
