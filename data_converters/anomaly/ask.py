@@ -102,8 +102,13 @@ def ask(source: str, on_error: OnError, as_json: bool, serve: str | None, deploy
     log.settle(source, in_sets=False)
     if not requests:
         raise log.nothing_left(source, "no request in it; expected lines that `anomaly describe` writes")
-    with sigterm_as_exit(), served(serve, deploy_words) if serve else nullcontext(options["base_url"] or LOCAL) as url:
-        report = asked(requests, url, log, **{name: value for name, value in options.items() if name != "base_url"})
+    try:
+        with sigterm_as_exit(), served(serve, deploy_words) if serve else nullcontext(options.pop("base_url") or LOCAL) as url:
+            options.pop("base_url", None)
+            report = asked(requests, url, log, **options)
+    except (KeyboardInterrupt, SystemExit):
+        click.echo("stopped; run the same command again to continue", err=True)
+        raise
     echo_json(msgspec.json.encode(report)) if as_json else echo(summary(report, log))
     if report.failed:
         click.get_current_context().exit(SOME_FAILED)

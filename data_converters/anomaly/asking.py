@@ -6,9 +6,9 @@ import hashlib
 import random
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import msgspec
@@ -95,16 +95,38 @@ class Asking:
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in self._known}
         found = dict(self._known)
         with tqdm(total=len(requests), initial=len(requests) - len(missing), desc="ask", unit="request", disable=None) as bar:
-            pool = ThreadPoolExecutor(self.settings.workers)
-            try:
-                for future in as_completed([pool.submit(self._one, request, key) for key, request in missing.items()]):
-                    answer = future.result()
-                    found[answer.key] = answer
-                    bar.update()
-            finally:
-                self._stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
+            for answer in self._answers(missing):
+                found[answer.key] = answer
+                bar.update()
         return [msgspec.structs.replace(found[key], request_id=request.request_id) for key, request in zip(keys, requests, strict=True)]
+
+    def _answers(self, missing: dict[str, Request]) -> Iterator[RawAnswer]:
+        """The answers as they come. The threads are daemons: after Ctrl-C nobody waits for what is on its way."""
+        todo: SimpleQueue[tuple[str, Request]] = SimpleQueue()
+        done: SimpleQueue[RawAnswer | BaseException] = SimpleQueue()
+        for each in missing.items():
+            todo.put(each)
+
+        def work() -> None:
+            while not self._stop.is_set():
+                try:
+                    key, request = todo.get_nowait()
+                    done.put(self._one(request, key))
+                except Empty:
+                    return
+                except BaseException as error:
+                    done.put(error)
+
+        for _ in range(min(self.settings.workers, len(missing))):
+            threading.Thread(target=work, daemon=True).start()
+        try:
+            for _ in missing:
+                answer = done.get()
+                if isinstance(answer, BaseException):
+                    raise answer
+                yield answer
+        finally:
+            self._stop.set()
 
     def _one(self, request: Request, key: str) -> RawAnswer:
         """Ask until there is an answer, or the last repetition failed."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import random
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -404,3 +407,23 @@ def test_a_server_that_ends_is_a_clear_error(requests, deploy):
     done = run("anomaly", "ask", requests, "--serve", "tiny", "--out", requests.with_name("asked.jsonl"), "--", "--broken")
     assert done.exit_code == 1
     assert "--serve tiny: the server ended (no such model)" in done.output
+
+
+CHILD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from groundswift.cli import main; main()"
+
+
+@pytest.mark.process
+def test_ctrl_c_waits_for_no_reply(requests):
+    """What was on its way is given up, not waited for."""
+    with judge_server(45, WriterHandler) as server:
+        words = ["anomaly", "ask", requests, "--base-url", server.url, "--model", "slow", "--out", requests.with_name("asked.jsonl")]
+        child = subprocess.Popen([sys.executable, "-c", CHILD, *map(str, words)], stderr=subprocess.PIPE, text=True)
+        end = time.monotonic() + 60
+        while not server.seen and time.monotonic() < end:
+            time.sleep(0.05)
+        began = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        said = child.communicate(timeout=90)[1]
+    assert time.monotonic() - began < 30
+    assert "stopped; run the same command again to continue" in said
+    assert child.returncode == 1
