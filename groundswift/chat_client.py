@@ -50,6 +50,10 @@ class Completion(msgspec.Struct):
     usage: Usage | None = None
 
 
+# Made here: msgspec 0.22.0 prepares a type at its first use, and the process dies where two threads are the first.
+COMPLETION = msgspec.json.Decoder(Completion)
+
+
 class Reply(msgspec.Struct, frozen=True):
     """The text of an answer; `problem` says by id why there is none, and `text` then what came instead. `status`: of HTTP, where that is
     the problem; `wait_s`: how long the server asks to wait."""
@@ -202,7 +206,7 @@ def limited(stream: Iterator[bytes], deadline: float) -> Iterator[bytes]:
 def reply_of(body: bytes) -> Reply:
     """The reply in a response."""
     try:
-        found = msgspec.json.decode(body, type=Completion)
+        found = COMPLETION.decode(body)
         (choice, *_) = found.choices
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
         return Reply(body[:LONGEST_SHOWN].decode("utf-8", "replace"), "not-json")
