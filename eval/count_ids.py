@@ -54,6 +54,7 @@ REASONS = {
     "own-limits": "row with its own pixel limits",
     "logprobs-missing": "row without logprobs",
     "logprob-invalid": "log-probability out of range",
+    "bbox-type-unknown": "row whose ground-truth boxes are in an unknown bbox_type",
     "true-box-missing": "row without a ground-truth box",
     "true-point-invalid": "row with a ground-truth point outside the image or not finite",
     "box-not-point": "box instead of a point",

@@ -134,7 +134,8 @@ def _corrected(
     predictions: Predictions, kinds: NDArray[np.str_], target: NDArray[np.int64], iou: NDArray[np.float64], used: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """The predictions that correct an object that was not found: of each object the best scored, then that of the highest IoU."""
-    able = np.flatnonzero((target >= 0) & ~used[target])
+    able = np.flatnonzero(target >= 0)
+    able = able[~used[target[able]]]  # no object is asked for where there is none
     boxes = predictions.boxes_xywh_px[able].T
     able = able[np.lexsort((*boxes, kinds[able] == "Cls", -iou[able], -predictions.scores[able], target[able]))]
     return able[np.flatnonzero(np.diff(target[able], prepend=-1))]

@@ -20,6 +20,7 @@ from .swift_results import Problem, ResultRow, own_limits, size_missing
 CHECKED = 50  # rows of a result that are read before it is scored
 AROUND_BOXES = " ,;[]\n\t"  # what an answer of boxes alone may hold besides them
 SPLITS = {name.lower(): name for name in ("train", "val", "validation", "test", "testA", "testB", "testC")}
+BBOX_TYPES = ("real", "norm1")  # swift reads any other as real
 Key = tuple[str, str]
 
 
@@ -138,6 +139,9 @@ def image_problem(row: ReferringRow, resized: bool) -> Problem | None:
         return problem
     if isinstance(row.images, list) and len(row.images) > 1:
         return Problem("images-several", f"the row has {len(row.images)} images", "one image per row")
+    bbox_type = (row.objects.get("bbox_type") if isinstance(row.objects, dict) else None) or "real"
+    if bbox_type not in BBOX_TYPES:
+        return Problem("bbox-type-unknown", f"objects.bbox_type is {str(bbox_type)[:200]!r}", "real (pixels) or norm1 (0 to 1)")
     return None
 
 

@@ -188,7 +188,7 @@ def _means(by_iou: list[Rates]) -> dict[str, float | None]:
 
 def counts_of(answers: Answers, truth: Truth) -> dict[str, Any]:
     """What was read and dropped."""
-    counts = {**truth_counts(truth), **answers.counts_document(), "answers": dict(answers.counts.answers)}
+    counts = {**truth_counts(truth), **answers.counts_document(), "answers": dict(sorted(answers.counts.answers.items()))}
     return {**counts, "predictions": len(answers.predictions.scores)}
 
 

@@ -119,3 +119,22 @@ def test_boxes_of_infer_have_no_scores_where_log_probabilities_are_none(values):
     content = [{"token": "a", "logprob": value} for value in values]
     assert tokens_of({"logprobs": {"content": content}}) is None
     assert tokens_of({"logprobs": {"content": [{"token": "a", "logprob": -0.5}]}}) == (["a"], [-0.5])
+
+
+def without_objects(coco: dict) -> None:
+    coco["annotations"] = []
+
+
+@pytest.mark.parametrize("metric", BY_CLASS)
+def test_truth_without_any_object(tmp_path, metric):
+    counts = by_class(tmp_path, metric, [said("cat", "dog"), "None"], change=without_objects)
+    assert counts["statuses"] == {"ok": 1, "empty": 1, "truncated": 0, "unreadable": 0}
+
+
+@pytest.mark.parametrize("metric", ["referring", "phrase-grounding", "pointing"])
+def test_boxes_of_an_unknown_bbox_type(tmp_path, metric):
+    row = {"messages": [{"role": "user", "content": "<image>Find the cat."}], "labels": "<ref-object><bbox>", "response": said("cat")}
+    row |= {"sample_id": "a", "size_wh": SIZE, "objects": {"ref": ["cat"], "bbox": [[10, 20, 110, 220]], "bbox_type": "norm1000"}}
+    call_of = (metric, write_rows(tmp_path / "r.jsonl", [row]), "--family", "qwen2_vl", "--out", tmp_path / "out")
+    said_of = call(*call_of, code=1).stderr
+    assert "r.jsonl:1: objects.bbox_type is 'norm1000'; expected real (pixels) or norm1 (0 to 1)" in said_of
