@@ -10,12 +10,11 @@ from .base import Numbers
 
 REX_OMNI = "https://arxiv.org/abs/2510.12798"
 QWEN3_VL = "https://arxiv.org/abs/2511.21631"
-CARDS = "https://huggingface.co/Qwen/"
 UNKNOWN = "not stated"
 CAVEATS = {
     REX_OMNI: "their program for COCO and LVIS (fastevaluate) takes precision and recall of each class, of classes that the image has, and "
     "skips zeros in the means; the nearest number here is by the rule of their other sets",
-    QWEN3_VL: "which code, prompt and space: not stated",
+    QWEN3_VL: "ODinW-13: scores of 1.0, all classes of a set in one prompt; which code and space: not stated",
 }
 
 
@@ -47,8 +46,8 @@ def _rex(name: str, model: str, benchmark: str, mode: str, *values: float) -> li
     ]
 
 
-def _odinw(name: str, model: str, value: float, source: str) -> Published:
-    return Published(name, model, UNKNOWN, "ODinW-13", "mAP, mean of 13 sets", value, "coco.AP", source)
+def _odinw(name: str, model: str, mode: str, value: float) -> Published:
+    return Published(name, model, mode, "ODinW-13", "mAP, mean of 13 sets", value, "coco.AP", QWEN3_VL)
 
 
 def _refcoco(name: str, model: str, mode: str, value: float) -> Published:
@@ -62,9 +61,10 @@ FIGURES = (
     *_rex("qwen2.5-vl-3b-coco", "Qwen2.5-VL-3B", "COCO val2017", UNKNOWN, 0.647, 0.150, 0.476),
     *_rex("qwen2.5-vl-7b-coco", "Qwen2.5-VL-7B", "COCO val2017", UNKNOWN, 0.640, 0.126, 0.457),
     *_rex("rex-omni-lvis", "Rex-Omni", "LVIS", "zero-shot", 0.643, 0.469),
-    _odinw("qwen3-vl-235b-odinw13", "Qwen3-VL-235B-A22B", 0.486, QWEN3_VL),
-    _odinw("qwen3-vl-235b-odinw13-later", "Qwen3-VL-235B-A22B", 0.432, CARDS + "Qwen3.5-397B-A17B"),
-    _odinw("qwen3.5-397b-odinw13", "Qwen3.5-397B-A17B", 0.470, CARDS + "Qwen3.5-397B-A17B"),
+    _odinw("qwen3-vl-235b-odinw13", "Qwen3-VL-235B-A22B", "Instruct", 0.486),
+    _odinw("qwen3-vl-235b-thinking-odinw13", "Qwen3-VL-235B-A22B", "Thinking", 0.432),
+    _odinw("qwen3-vl-8b-odinw13", "Qwen3-VL-8B", "Instruct", 0.447),
+    _odinw("qwen3-vl-2b-odinw13", "Qwen3-VL-2B", "Instruct", 0.434),
     _refcoco("qwen3-vl-235b-refcoco", "Qwen3-VL-235B-A22B", "Instruct", 0.919),
     _refcoco("qwen3-vl-235b-thinking-refcoco", "Qwen3-VL-235B-A22B", "Thinking", 0.921),
     _refcoco("qwen3-vl-8b-refcoco", "Qwen3-VL-8B", "Instruct", 0.891),

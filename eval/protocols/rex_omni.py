@@ -152,12 +152,13 @@ SWITCHES = {
     "average": "F1 of mean precision and mean recall over images",
     "copies": "kept",
 }
+PUBLISHED = "their figures of COCO and LVIS are not of this rule but of another program (fastevaluate), by class, which this card lacks"
 RULES = (
     Rule(
         "rex-omni",
         "Rex-Omni",
         "F1 of mean precision and mean recall over images; boxes are matched whatever their class, if the image has it.",
-        {**SWITCHES, "reading": "<x1><y1><x2><y2> behind a phrase, bins over 999"},
+        {**SWITCHES, "reading": "<x1><y1><x2><y2> behind a phrase, bins over 999", "published": PUBLISHED},
         NUMBERS,
         "https://github.com/IDEA-Research/Rex-Omni/tree/478e44f86e7e63a3c24d7bf145a096e0dd170fcd/evaluation",
         partial(_own, read_rex_omni),
