@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # FFmpeg's fflags=nobuffer, the usual option for cameras, drops the first frame of an MP4 file
 #
-# Versions    av 17.1.0
+# Versions    av 17.1.0, numpy 2.2.6
 # Input       4 frames of MPEG-4 at 10 frames a second in an MP4 and in an MPEG-TS file, opened by PyAV with and without the option
 # Expected    the same 4 frames: less latency at most
 # Behaviour   in an MP4 decoding begins at the second frame, without a message; the MPEG-TS file has all 4. Code that opens cameras and files
 #             alike loses a frame of each MP4.
 source "$(dirname "$0")/_run.sh"
-packages av==17.1.0 numpy
+packages av==17.1.0 numpy==2.2.6
 seen=$(observe <<'PYTHON'
 import av
 import numpy as np
