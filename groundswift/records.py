@@ -112,10 +112,19 @@ def has_lone_surrogate(text: str) -> bool:
 _ENCODER = msgspec.json.Encoder()
 CUT = ("Input data was truncated", "JSON is malformed: invalid number")  # what msgspec says of a text that stops; also within a number
 
+NO_NUMBERS = re.compile(b"NaN|Infinity")
+
 
 def encode_row(row: Row) -> bytes:
     """One line of JSONL with its newline."""
     return _ENCODER.encode(row) + b"\n"
+
+
+def no_number(line: bytes, error: Exception) -> str:
+    """What Python's json writes for NaN and Infinity, where it is what msgspec refuses; else empty."""
+    place = re.search(r"invalid character \(byte (\d+)\)", str(error))
+    found = NO_NUMBERS.match(line, int(place[1])) if place else None
+    return f"{found[0].decode()} (byte {place[1]}) is not JSON" if found else ""
 
 
 def read_jsonl(path: str | Path, row_type: type) -> Iterator[tuple[int, object | GroundswiftError]]:
@@ -140,6 +149,6 @@ def read_jsonl(path: str | Path, row_type: type) -> Iterator[tuple[int, object |
                     if not line.endswith(b"\n") and str(error).startswith(CUT):
                         yield number, error_at(where, "the file stops in the middle of this line", "a whole JSON object")
                     else:
-                        yield number, error_at(where, f"not a row: {error}", "one JSON object per line")
+                        yield number, error_at(where, f"not a row: {no_number(line, error) or error}", "one JSON object per line")
     except OSError as error:
         raise error_at(path, f"cannot be read ({error.strerror})") from None

@@ -82,7 +82,8 @@ def ask_all(judges: Sequence[Judge], prompts: Sequence[str], cache: VerdictCache
     found = [ask_one(judge, prompts, cache, workers) for judge in judges]
     if prompts and not any(verdict.vote is not None for asked in found for verdict in asked.verdicts):
         said = next((verdict.text for asked in found for verdict in asked.verdicts if verdict.text), "")
-        raise GroundswiftError("; ".join(asked.missing() for asked in found) + (f"; it said {said[:200]!r}" if said else ""))
+        lost = "; ".join(asked.missing() for asked in found) + (f"; it said {said[:200]!r}" if said else "")
+        raise GroundswiftError(f"{lost}; nothing was written. Check --judge-url and --judge-model, or raise --judge-timeout.")
     return found
 
 

@@ -18,6 +18,7 @@ OUTCOME_CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 OUTCOME_BITS = {TP: 1, FN: 2, FP: 4, UNKNOWN_LABEL: 16}  # of a class in an image; others: OTHER
 OTHER = 8
 FIXED, REGRESSED = 1, 2
+LONGEST_TEXT = 20_000  # characters of a response in the page, which one answer of 100 MB would fill
 LARGEST_PX = 1e7  # of a coordinate on the page
 Flat = list[float | int | None]
 
@@ -179,12 +180,18 @@ def flat_boxes(boxes: Sequence[DrawnBox], place_of: dict[str, int], added: int) 
         yield None if box.score is None else round(box.score, 4)
 
 
+def cut(text: str) -> str:
+    """A text as the page has it: of a longer one its beginning, and how long it is."""
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} … ({LONGEST_TEXT:,} / {len(text):,})"
+
+
 def data_of(image: ImageResult | None, place_of: dict[str, int]) -> dict[str, Any] | None:
     """Boxes and texts of an image in one run."""
     if image is None:
         return None
     found: dict[str, Any] = {"b": [*flat_boxes(image.truth, place_of, 0), *flat_boxes(image.predicted, place_of, PREDICTED)]}
-    texts = {"r": image.response, "q": image.question, "a": image.references, "v": image.values}
+    values = {title: cut(value) if isinstance(value, str) else value for title, value in image.values.items()}
+    texts = {"r": cut(image.response), "q": cut(image.question), "a": [cut(text) for text in image.references], "v": values}
     return found | {key: text for key, text in texts.items() if text}
 
 

@@ -108,6 +108,7 @@ def test_log_probabilities_that_are_none(tmp_path, command, value):
         words = ["eval", command, bad, "--score", "logprob"]
     stopped = run(*words, "--family", "qwen2_vl", "--out", tmp_path / "out")
     assert (stopped.exit_code, f"{bad}:2: " in stopped.output) == (1, True)
+    assert (f"{value.strip('-')} (byte " in stopped.output) == (value.strip("-") in ("NaN", "Infinity"))
     assert not (tmp_path / "out").exists()
     skipped = run(*words, "--family", "qwen2_vl", "--out", tmp_path / "out", "--on-error", "skip")
     assert skipped.exit_code == 0, skipped.output

@@ -118,7 +118,7 @@ def test_a_server_that_is_gone(tmp_path):
     with judge_server() as server:
         pass
     said = no_verdict(server, tmp_path, "strict")
-    assert "judge strict: no verdict on 1 of 1 answers (1 judge-unreachable)" in said
+    assert "judge strict: no verdict on 1 of 1 answers (1 judge-unreachable); nothing was written. Check --judge-url" in said
 
 
 def test_a_judge_that_fails_on_and_on_is_not_asked_further(server, tmp_path):

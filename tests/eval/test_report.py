@@ -22,7 +22,7 @@ from groundswift.eval.count_ids import COUNTS, GROUPS
 from groundswift.eval.evaluated_run import OUTCOMES, Curve, DrawnBox, ImageResult, Line, Number, Plot, Run, Table
 from groundswift.eval.metrics.coco_map import COCO, LVIS, CocoMap
 from groundswift.eval.report import page as page_module
-from groundswift.eval.report.image_index import CHUNK, PREDICTED, changes, worst_first
+from groundswift.eval.report.image_index import CHUNK, LONGEST_TEXT, PREDICTED, changes, data_of, worst_first
 from groundswift.eval.report.page import json_bytes, write_report
 from groundswift.eval.report.plots import Scale, number_ticks, range_of, stretches_of
 from groundswift.eval.report.tables import number_text, signed_text, warnings_of
@@ -572,3 +572,10 @@ def test_no_word_is_unused(report):
     ids = {"numbers", "warnings", "curves", "plots", "tables", "classes", "images", "protocol", *OUTCOMES, "recall", "precision", "f1"}
     unused = [key for key in words() if f'"{key}"' not in sources and not key.startswith(computed) and key not in ids]
     assert unused == []
+
+
+def test_a_huge_answer_does_not_fill_the_page():
+    image = ImageResult(1, "1.jpg", (10, 10), "ok", [], [], response="\u732b" * 3_000_000, values={"text": "x" * 3_000_000, "cer": 0.5})
+    found = data_of(image, {})
+    assert found["r"] == "\u732b" * LONGEST_TEXT + " \u2026 (20,000 / 3,000,000)"
+    assert (len(found["v"]["text"]), found["v"]["cer"]) == (len(found["r"]), 0.5)
