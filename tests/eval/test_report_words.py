@@ -83,7 +83,7 @@ def test_the_reference_of_a_parity_has_its_samples(tmp_path):
 
 
 def test_images_beyond_the_limit_are_counted_with_the_command_that_shows_them(tmp_path, monkeypatch):
-    from test_report import image_result, make_run
+    from report_page import image_result, make_run
 
     monkeypatch.setattr(page, "MOST_EMBEDDED", 2)
     (tmp_path / "my images").mkdir()
