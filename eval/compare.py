@@ -131,7 +131,8 @@ def differing_terms(runs: Sequence[Run]) -> list[str]:
     needed = {term: default for metric in metrics_of(runs) for term, default in metric.comparable_terms.items()}
     protocols = [run.metrics.get("protocol", {}) for run in runs]
     terms = [needed | {term: protocol[term] for term in needed if term in protocol} for protocol in protocols]
-    return [term for term in needed if len({values[term] for values in terms} - {None}) > 1]
+    values_of = {term: [values[term] for values in terms if values[term] is not None] for term in needed}  # some are lists: judges
+    return [term for term, values in values_of.items() if any(value != values[0] for value in values)]
 
 
 def table_lines(runs: Sequence[Run]) -> list[str]:

@@ -221,3 +221,14 @@ def test_kappa_by_hand():
     three = [(True, True, True), (True, True, False), (False, False, False), (True, False, False)]
     assert kappa(three) == pytest.approx((4 / 6 - 0.5) / 0.5)
     assert (kappa([(True, True)]), kappa([(True,)]), kappa([]), kappa([(True, None)])) == (None, None, None, None)
+
+
+def test_judged_runs_are_compared(server, tmp_path):
+    folders = [tmp_path / "one", tmp_path / "three", tmp_path / "again"]
+    for folder, models in zip(folders, (["strict"], ["strict", "kind", "thinker"], ["strict"]), strict=True):
+        named = itertools.chain.from_iterable(("--judge-model", model) for model in models)
+        rows = write_rows(tmp_path / "r.jsonl", ROWS)
+        call("question-answering", rows, "--judge-url", server.url, *named, *QUICK, "--out", folder, "--no-report")
+    differing = "the runs differ in judges: their numbers are not comparable"
+    assert differing in call("compare", *folders[:2], "--out", tmp_path / "a").stderr
+    assert differing not in call("compare", folders[0], folders[2], "--out", tmp_path / "b").stderr
