@@ -147,3 +147,13 @@ def test_classes_are_asked_for_as_convert_does(tmp_path):
 )
 def test_gpus_are_shared_out(devices, count, expected):
     assert shares(devices, count) == expected
+
+
+def test_a_run_that_stopped_before_its_first_answer_binds_nobody(tmp_path):
+    out, first, second = tmp_path / "r.jsonl", {"model_type": None}, {"model_type": "qwen2_vl"}
+    job.folder_of(out).mkdir()
+    job.claim(out, first)
+    job.claim(out, second)
+    (job.folder_of(out) / "part-0.jsonl").write_text("{}\n")
+    with pytest.raises(GroundswiftError, match="holds answers of a different job"):
+        job.claim(out, first)

@@ -14,7 +14,7 @@ from groundswift.errors import GroundswiftError, error_at, without_secrets
 from groundswift.model_folder import read_object, read_settings
 from groundswift.run_record import FOLDER_RECORD, read_record, record_of_folder
 
-from .journal import put
+from .journal import folder_of, put
 from .settings import Settings
 
 FORMAT = 1
@@ -151,6 +151,11 @@ def note_served(out: Path, job: dict[str, Any], model: str) -> None:
         write_job(out, job | {SERVED: model})
 
 
+def holds_answers(out: Path) -> bool:
+    """Whether a result or its journal has a line."""
+    return any(path.is_file() and path.stat().st_size for path in [out, *folder_of(out).rglob("*.jsonl")])
+
+
 def claim(out: Path, job: dict[str, Any]) -> None:
     """Write the job of a result before its first answer. Raises GroundswiftError where there is a result of another job or program."""
     path = job_path(out)
@@ -165,6 +170,9 @@ def claim(out: Path, job: dict[str, Any]) -> None:
         raise GroundswiftError(f"{path}: cannot be read; expected the job of {out.name}, or a new --out")
     earlier.pop(SERVED, None)
     if changed := differences(earlier, job):
+        if not holds_answers(out):  # a run that stopped before its first answer binds nobody
+            write_job(out, job)
+            return
         raise error_at(
             out, f"holds answers of a different job ({'; '.join(changed)})", f"a new --out, or remove {out.name} and {path.name}"
         )
