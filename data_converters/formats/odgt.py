@@ -65,7 +65,7 @@ class OdgtOptions(LabelOptions, frozen=True, kw_only=True):
 
     name, summary = "odgt", "ODGT (CrowdHuman)."
     reads, writes = "ODGT of CrowdHuman: full, visible or head boxes", "detection"
-    issues = {MASK: "mask (no person, or many), treated as a crowd box", IGNORED: "object marked ignore, treated as a crowd box"}
+    issues = {MASK: "mask (no person, or many), treated as a crowd box", IGNORED: "ODGT object marked ignore, treated as a crowd box"}
     EXAMPLE = {
         "annotation_val.odgt": (
             '{"ID": "273271,c9db000d5146c15", "gtboxes": [{"tag": "person", "fbox": [1, 1, 3, 4], "vbox": [1, 1, 3, 3], '
