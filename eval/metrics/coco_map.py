@@ -85,6 +85,7 @@ class CocoMap(DetectionMetric):
     """
 
     name = "coco_map"
+    most_images = 500  # with more they take several times as long as everything else
     fewest_images = 20  # of fewer, the resamples differ too little for an interval to cover what it should
     title = "COCO mAP"
     numbers = tuple(map(number_of, SUMMARY))
@@ -101,7 +102,7 @@ class CocoMap(DetectionMetric):
             "AR1, AR10 and AR100 keep their own limits."
         ),
         IGNORED,
-        intervals("Bootstrap intervals over images of AP, AP50 and AP75 (95 %, 200 resamples).  [default: 20 to 5,000 images]"),
+        intervals("Bootstrap intervals over images of AP, AP50 and AP75 (95 %, 200 resamples).  [default: 20 to 500 images]"),
     )
 
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:

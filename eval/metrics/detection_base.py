@@ -23,7 +23,6 @@ from ..ground_truth import Truth, read_truth
 from ..metric import Metric
 
 MOST_DETECTIONS = 1_000_000
-MOST_IMAGES = 5_000  # with intervals by default
 ANSWER_OPTIONS = (
     click.option("--predictions", type=FILE, help="A COCO result file to score in place of RESULT."),
     click.option(
@@ -62,9 +61,10 @@ def max_detections(text: str) -> Any:
 
 
 class DetectionMetric(Metric):
-    """Base of the metrics of boxes by class. `fewest_images`: from which on there are intervals by default."""
+    """Base of the metrics of boxes by class. `fewest_images`, `most_images`: between which there are intervals by default."""
 
     fewest_images: ClassVar[int] = 2
+    most_images: ClassVar[int] = 5_000
 
     truth_option = COCO_TRUTH
     needs_result = False
@@ -103,7 +103,7 @@ class DetectionMetric(Metric):
     def wants_intervals(self, truth: Truth) -> bool:
         """--intervals or, without it, whether there are neither too few images for them to mean something nor too many to be quick."""
         wanted = self.options["intervals"]
-        return self.fewest_images <= len(truth.image_ids) <= MOST_IMAGES if wanted is None else wanted
+        return self.fewest_images <= len(truth.image_ids) <= self.most_images if wanted is None else wanted
 
     def source_terms(self) -> dict[str, str]:
         """What the protocol says of a COCO result file."""
