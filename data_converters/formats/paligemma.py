@@ -84,7 +84,7 @@ class PaligemmaOptions(AskingOptions, frozen=True, kw_only=True):
             raise error_at(f"prompt {self.prompt!r}", "does not contain {categories}", "{categories} in the place of the classes")
         rows, total = read_rows(self.annotations, Line)
         questions = self.asking("detect", ["categories"])
-        maker = LineMaker(self.image_folder(), questions, int(self.divisor), self.annotations)
+        maker = LineMaker(self.image_folder(needed=True), questions, int(self.divisor), self.annotations)
         return Reading(rows, maker, total, "line")
 
 

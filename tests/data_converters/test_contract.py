@@ -17,7 +17,7 @@ from converted import lint_findings, run
 from source_examples import example, lay_out, out_of
 from spoilt import HARMLESS, SPOILT, check_refused
 
-from groundswift.data_converters.base import Options, WholeOptions
+from groundswift.data_converters.base import ImageOptions, Options, WholeOptions
 from groundswift.data_converters.cli import command_of
 from groundswift.data_converters.cli_options import options_of
 from groundswift.data_converters.engine.convert import rows_of
@@ -69,6 +69,23 @@ def test_the_example_converts_and_says_so_in_counts(name, laid_out):
     if FORMATS[name].makes_rows:
         assert len(out.read_bytes().splitlines()) == counts["rows"]
         assert lint_findings(out) == {}
+
+
+@pytest.mark.parametrize("name", [name for name in ROW_FORMATS if issubclass(FORMATS[name], ImageOptions)])
+def test_images_that_are_not_opened_change_no_box(name, laid_out):
+    arguments = laid_out(name)
+    assert run(*arguments).exit_code == 0
+    out = out_of(arguments)
+    boxes = [row.get("objects") for row in map(json.loads, out.read_text().splitlines())]
+    out.unlink()
+    done = run(*arguments, "--no-check-images")
+    assert done.exit_code == 0, done.stderr
+    assert [row.get("objects") for row in map(json.loads, out.read_text().splitlines())] == boxes
+    out.unlink()
+    for image in [path for path in Path.cwd().rglob("*") if path.suffix in (".jpg", ".png")]:
+        image.unlink()
+    done = run(*arguments, "--no-check-images")
+    assert done.exit_code == 0 or (done.exit_code == 1 and done.stderr.startswith("error: ")), done.output
 
 
 @pytest.mark.parametrize("name", ROW_FORMATS)
