@@ -178,6 +178,9 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
             asked[1],
             row.asked_classes(),
         )
+    if not seen:
+        what = "no row has an answer" if reader.counts.read or reader.counts.rows.counts else "holds no rows"
+        raise GroundswiftError("\n".join([str(error_at(path, what, "the answers of swift infer")), *reader.counts.rows.lines()]))
     return reader.answers(truth)
 
 

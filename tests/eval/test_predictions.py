@@ -296,6 +296,19 @@ def test_an_answer_of_blanks_that_was_cut_is_truncated_and_not_empty(tmp_path, t
     assert dict(zip(TRUTH.image_ids, answers.statuses, strict=True)) == {30: status, 4: "empty"}
 
 
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        pytest.param([], "holds no rows", id="empty file"),
+        pytest.param([{"sample_id": 4, "response": None, "error": "unreadable"}], "no row has an answer", id="failed rows"),
+        pytest.param([{"sample_id": 4}], "no row has an answer.*\n.*response-missing", id="skipped rows"),
+    ],
+)
+def test_a_result_without_an_answer_is_refused(tmp_path, lines, message):
+    with pytest.raises(GroundswiftError, match=message):
+        answers_of(tmp_path, *lines, on_error="skip")
+
+
 @pytest.mark.parametrize("score", ["constant", "logprob"])
 def test_a_row_that_could_not_be_asked_counts_as_missed(tmp_path, score):
     good, failed = row(4, CAT, **logprobs(**{CAT: -0.5})), row(30, "", error="30.jpg: not a readable image")
