@@ -21,6 +21,7 @@ TAG = re.compile(r"<(?:points?|tracks)\b([^<>]*)(?:>([^<]*)(</(?:points?|tracks)
 ATTRIBUTE = re.compile(r'\b(alt|coords|[xy][0-9]*)\s*=\s*"([^"]*)"')
 OPEN_COORDS = re.compile(r'\bcoords\s*=\s*"([^"]*)\Z')
 HALF_TAG = re.compile(r"</?[pointsrack]{0,6}\Z")
+HALF_ENTITY = re.compile(r"&[#\w]*\Z")  # the beginning of `&gt;`
 HALF = 9  # characters: as long as half a tag can be
 THOUSAND = 1000  # what Molmo 2 divides a side into
 THIS_IMAGE = "1"  # how Molmo 2 numbers the only image
@@ -100,7 +101,8 @@ class TagGrammar:
         elif end is None:
             reading.odd("unclosed-box")
         fields = dict(ATTRIBUTE.findall(attributes))
-        label = unescape(fields.get("alt", (content or "").strip()))
+        said = (content or "").strip()
+        label = unescape(fields.get("alt", HALF_ENTITY.sub("", said) if end is None and at_end else said))
         if content is None and (cut := OPEN_COORDS.search(attributes)):
             fields["coords"] = cut[1].rpartition(" ")[0]  # the last number may lack digits
         if "coords" in fields:

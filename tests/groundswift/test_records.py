@@ -95,7 +95,7 @@ def test_blank_lines_are_passed_over_and_counted_in_line_numbers(tmp_path):
         pytest.param(b'{"images":[]}\n', "missing required field `messages`", id="a field missing"),
         pytest.param(b'{"messages":[{"role":1}]}\n', r"Expected `str`, got `int` - at `\$\.messages\[0\]\.role`", id="wrong type"),
         pytest.param(b'{"messages":[],"images":[],"size_wh":[1]}\n', r"at `\$\.size_wh`", id="half a size"),
-        pytest.param(b'{"messages":[],"images":[],"objects":{"ref":[],"bbox":[[NaN]]}}\n', "not a row: JSON is malformed", id="NaN"),
+        pytest.param(b'{"messages":[],"images":[],"objects":{"ref":[],"bbox":[[NaN]]}}\n', "not a row: NaN .byte 56.", id="NaN"),
         pytest.param(b'{"messages":[],"images":["\xe9.jpg"]}\n', "not a row: .*(UTF-8|utf-8)", id="not UTF-8"),
         pytest.param(b'{"more": ' + b"[" * 100_000 + b"\n", "not a row: ", id="nested too deep"),
         pytest.param(b"\0\0\0\n", "not a row: JSON is malformed", id="zero bytes"),

@@ -2,7 +2,7 @@
 
 from answer_cases import case, reads
 
-from groundswift import Located, format_answer
+from groundswift import Located, format_answer, parse
 
 
 def point(label: str, x: float, y: float) -> Located:
@@ -55,3 +55,8 @@ def test_what_it_writes_to_the_letter():
     assert format_answer(dogs + [point("salt & pepper", 1, 2)], "molmo") == f"{DOGS}\n{salt}"
     escaped = "12&quot; &lt;screen&gt;"
     assert format_answer([point('12" <screen>', 1.25, 2)], "molmo") == f'<point x="1.25" y="2.0" alt="{escaped}">{escaped}</point>'
+
+
+def test_half_an_entity_of_a_cut_label_is_no_part_of_it():
+    text = format_answer([Located("<b>", None, (1, 2))], "molmo2")
+    assert [parse(text[: text.index("&lt;") + cut], "molmo2").objects[0].label for cut in (0, 2, 4, 5)] == ["", "", "<", "<b"]

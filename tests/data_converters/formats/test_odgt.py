@@ -81,7 +81,7 @@ BROKEN: dict[str, tuple[Any, str]] = {  # name -> (a line, part of the error)
     "a number": (line(person(), id=7), "a.odgt:2: not a row: Expected `str`, got `int` - at `$.ID`"),
     "text": (line(person(fbox=["1", 2, 3, 4]), id="b"), "Expected `float`, got `str` - at `$.gtboxes[0].fbox[0]`"),
     "three numbers": (line(person(fbox=[1, 2, 3]), id="b"), "Expected `array` of length 4"),
-    "NaN": (line(person(fbox=[float("nan"), 2, 3, 4]), id="b"), "a.odgt:2: not a row: JSON is malformed"),
+    "NaN": (line(person(fbox=[float("nan"), 2, 3, 4]), id="b"), "a.odgt:2: not a row: NaN (byte 51) is not JSON"),
     "no box": (line(person(fbox=None), id="b"), "a.odgt:2: gtbox 1: no fbox; expected a tag, and x, y, width, height in px"),
     "empty tag": (line(person(" "), id="b"), "a.odgt:2: gtbox 1: empty tag"),
     "negative": (line(person(fbox=[9, 9, -3, 4]), id="b"), "a.odgt:2: gtbox 1: "),

@@ -76,7 +76,7 @@ BROKEN: dict[str, tuple[Any, str]] = {  # name -> (a line, part of the error)
     "not JSON": (b"{", "a.jsonl:2: "),
     "NaN": (
         b'{"filename": "sub/b.png", "detection": {"instances": [{"bbox": [NaN, 1, 2, 3]}]}}',
-        "a.jsonl:2: not a row: JSON is malformed",
+        "a.jsonl:2: not a row: NaN (byte 64) is not JSON",
     ),
     "no name": (line(None, detection={"instances": []}), "a.jsonl:2: not a row: Expected `str`, got `null` - at `$.filename`"),
     "no class": (

@@ -87,7 +87,7 @@ def test_other_prefixes_are_questions(write, tmp_path):
 
 BROKEN: dict[str, tuple[Any, str]] = {  # name -> (a line, part of the error)
     "a list": ([1], "annotations.jsonl:2: not a row: Expected `object`, got `array`"),
-    "not JSON": (b'{"image": "a.jpg", "prefix": NaN}', "annotations.jsonl:2: not a row: JSON is malformed"),
+    "not JSON": (b'{"image": "a.jpg", "prefix": NaN}', "annotations.jsonl:2: not a row: NaN (byte 29) is not JSON"),
     "no suffix": ({"image": "a.jpg", "prefix": "detect cat"}, "annotations.jsonl:2: not a row: Object missing required field `suffix`"),
     "a number": (line(7), "annotations.jsonl:2: not a row: Expected `str`, got `int` - at `$.suffix`"),
     "three numbers": (line("<loc0102><loc0051><loc0513> cat"), "(malformed-box); expected <locNNNN> 4 times and a class"),
