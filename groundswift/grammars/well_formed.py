@@ -1,0 +1,194 @@
+"""The well-formed ones of many answers, found with array operations: all that the skeleton of a grammar explains to the last character."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .byte_words import SPARE, Words, distinct
+from .skeleton import Skeleton
+
+LONGEST_NUMBER, LONGEST_LABEL = 8, 256  # bytes
+TENS = 10.0 ** np.arange(LONGEST_NUMBER + 1)
+
+
+@dataclass
+class Part:
+    """The boxes of the well-formed ones of some texts. `good`: (T,) which these are; `counts`: (T,) boxes, 0 for the others."""
+
+    good: np.ndarray
+    counts: np.ndarray
+    boxes: np.ndarray
+    label_ids: np.ndarray
+    label_names: list[str]
+    spans: np.ndarray
+
+
+def nothing_found(size: int) -> Part:
+    """No text is well-formed."""
+    empty = np.zeros(0, np.int64)
+    return Part(np.zeros(size, bool), np.zeros(size, np.int64), np.zeros((0, 4)), empty, [], np.zeros((0, 2), np.int64))
+
+
+def well_formed(texts: Sequence[str], skeleton: Skeleton, limit: float | None) -> Part:
+    """What the skeleton finds in the texts whose every character it explains."""
+    scan = _Scan(texts, skeleton)
+    if not scan.opens():
+        return nothing_found(len(texts))
+    scan.read_numbers(limit)
+    scan.read_labels()
+    return scan.part()
+
+
+class _Scan:
+    """One pass over some texts, all arrays by box: each check of a literal notes what it refuses in `bad`."""
+
+    def __init__(self, texts: Sequence[str], skeleton: Skeleton) -> None:
+        data = "\0".join(texts).encode("utf-8", "replace")
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        self.continued = None
+        if len(data) != lengths.sum() + len(texts) - 1:  # not ASCII alone: bytes of a character behind its first
+            content = np.frombuffer(data, np.uint8)
+            self.continued = np.concatenate([np.zeros(SPARE, np.int32), np.cumsum((content & 0xC0) == 0x80, dtype=np.int32)])
+            lengths = np.fromiter((len(text.encode("utf-8", "replace")) for text in texts), np.int64, len(texts))
+        self.skeleton, self.size = skeleton, len(texts)
+        self.words = Words(data)
+        self.stops = np.cumsum(lengths + 1) - 1 + SPARE
+        self.begins = self.stops - lengths
+        self.starts, self.ends = self.words.runs_of_digits()
+
+    def opens(self) -> bool:
+        """Find the boxes; whether there are any."""
+        skeleton, words = self.skeleton, self.words
+        count = len(skeleton.separators) + 1
+        first = words.before(self.starts, skeleton.anchor)
+        for separator in {*skeleton.separators, skeleton.joint or ""}:
+            if separator.endswith(skeleton.anchor):
+                first &= ~words.before(self.starts, separator)
+        group = np.flatnonzero(first)
+        group = group[group + count <= len(self.starts)]
+        found, following = [group], group
+        while skeleton.joint is not None and len(following):
+            following = following[following + 2 * count <= len(self.starts)] + count
+            apart = self.starts[following] - self.ends[following - 1] == len(skeleton.joint)
+            following = following[apart & words.after(self.ends[following - 1], skeleton.joint)]
+            found.append(following)
+        self.runs = np.sort(np.concatenate(found)) if len(found) > 1 else group
+        self.heads = first[self.runs] if len(found) > 1 else np.ones(len(group), bool)
+        self.bad = np.zeros(len(self.runs), bool)
+        apart = np.diff(self.runs)
+        self.bad[1:] = np.where(self.heads[1:], apart < count, apart != count)  # numbers that a box before has, perhaps of another text
+        self.box_starts, self.box_ends = self.starts[self.runs], self.ends[self.runs + count - 1]
+        self.offsets = np.append(np.searchsorted(self.box_starts, self.begins), len(self.runs))
+        self.counts = np.diff(self.offsets)
+        return len(self.runs) > 0
+
+    def read_numbers(self, limit: float | None) -> None:
+        """The boxes, and whether what is between their numbers is right."""
+        skeleton, runs = self.skeleton, self.runs
+        for place, separator in enumerate(skeleton.separators):
+            behind = self.ends[runs + place]
+            self.bad |= (self.starts[runs + place + 1] - behind != len(separator)) | ~self.words.after(behind, separator)
+        columns = [self._numbers_of(runs + place) for place in range(len(skeleton.separators) + 1)]
+        if skeleton.decimals:
+            columns = [
+                (whole * TENS[digits] + part) / TENS[digits] for (whole, _), (part, digits) in zip(columns[::2], columns[1::2], strict=True)
+            ]
+        else:
+            columns = [numbers for numbers, _ in columns]
+        numbers = np.stack(columns, axis=1)
+        boxes = skeleton.decode(numbers) if skeleton.decode else numbers[:, skeleton.order]
+        self.boxes = boxes.astype(np.float64)
+        x1, y1, x2, y2 = self.boxes.T
+        self.bad |= (x1 > x2) | (y1 > y2)
+        if limit is not None:
+            self.bad |= (x2 > limit) | (y2 > limit)
+
+    def _numbers_of(self, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Runs of digits -> the numbers, and how many digits they have."""
+        ends = self.ends[runs]
+        lengths = ends - self.starts[runs]
+        self.bad |= lengths > LONGEST_NUMBER
+        lengths = np.minimum(lengths, LONGEST_NUMBER)
+        return self.words.numbers(ends, lengths), lengths
+
+    def read_labels(self) -> None:
+        """Where the labels are, which they are, and whether what is around them is right."""
+        self._edges()
+        begins, ends = self._labels_behind() if self.skeleton.label_last else self._labels_before()
+        lengths = ends - begins
+        at = np.flatnonzero(self.heads)
+        self.bad[at] |= (lengths < 1) | (lengths > LONGEST_LABEL)
+        ids, examples = distinct(self.words, begins, np.clip(lengths, 0, LONGEST_LABEL))
+        names = [self.words.text(begins[place], begins[place] + max(0, min(lengths[place], LONGEST_LABEL))) for place in examples]
+        plain = np.array([self.skeleton.label.fullmatch(name) is not None for name in names], bool)
+        self.bad[at] |= ~plain[ids]
+        self.label_names = names
+        self.label_ids = ids if len(at) == len(self.bad) else ids[np.maximum(np.cumsum(self.heads) - 1, 0)]
+        self.label_begins, self.label_ends = begins, ends
+
+    def _edges(self) -> None:
+        """Which boxes are the first and the last of the texts that have any. A first one needs a label."""
+        some = np.flatnonzero(self.counts)
+        self.first, self.last = self.offsets[some], self.offsets[some + 1] - 1
+        self.text_begins, self.text_stops = self.begins[some], self.stops[some]
+        self.bad[self.first] |= ~self.heads[self.first]
+
+    def _labels_before(self) -> tuple[np.ndarray, np.ndarray]:
+        """The labels of the boxes that begin a group; checks `start`, `between`, `end`."""
+        skeleton, words, first, last = self.skeleton, self.words, self.first, self.last
+        begins = np.empty_like(self.box_ends)
+        begins[1:] = self.box_ends[:-1] + len(skeleton.between)
+        begins[first] = self.text_begins + len(skeleton.start)
+        fits = words.before(begins, skeleton.between)
+        fits[first] = words.after(self.text_begins, skeleton.start)
+        self.bad |= self.heads & ~fits
+        ends = self.box_ends[last]
+        self.bad[last] |= (ends + len(skeleton.end) != self.text_stops) | ~words.after(ends, skeleton.end)
+        ends = self.box_starts - len(skeleton.anchor)
+        return (begins, ends) if self.heads.all() else (begins[self.heads], ends[self.heads])
+
+    def _labels_behind(self) -> tuple[np.ndarray, np.ndarray]:
+        """The labels behind the boxes; checks `start`, `inner`, `between`, `end`."""
+        skeleton, words, first, last = self.skeleton, self.words, self.first, self.last
+        anchors = self.box_starts - len(skeleton.anchor)  # what follows is looked at already
+        fits = words.before(anchors, skeleton.between.removesuffix(skeleton.anchor))
+        at_start = self.box_starts[first] - len(skeleton.start) == self.text_begins
+        fits[first] = at_start & words.after(self.text_begins, skeleton.start)
+        self.bad |= ~(fits & words.after(self.box_ends, skeleton.inner))
+        self.bad[last] |= ~words.before(self.text_stops, skeleton.end)
+        ends = np.empty_like(self.box_starts)
+        ends[:-1] = self.box_starts[1:] - len(skeleton.between)
+        ends[last] = self.text_stops - len(skeleton.end)
+        return self.box_ends + len(skeleton.inner), ends
+
+    def _spans(self) -> np.ndarray:
+        """(N, 2) start and end of each box, in characters of its text."""
+        skeleton = self.skeleton
+        if skeleton.label_last:
+            starts, ends = self.box_starts - skeleton.lead, self.label_ends + skeleton.closing
+        else:
+            starts = self.box_starts - skeleton.joint_lead
+            starts[self.heads] = self.label_begins - skeleton.lead
+            joined = np.append(~self.heads[1:], False)
+            ends = self.box_ends + np.where(joined, skeleton.joint_closing, skeleton.closing)
+        spans = np.stack([starts, ends], axis=1)
+        origin = self.begins
+        if self.continued is not None:
+            spans = spans - self.continued[np.clip(spans - 1, 0, len(self.continued) - 1)]
+            origin = origin - self.continued[origin - 1]
+        return spans - np.repeat(origin, self.counts)[:, None]
+
+    def part(self) -> Part:
+        """What is well-formed of all this."""
+        texts = np.repeat(np.arange(self.size), self.counts)
+        bad = np.bincount(texts[self.bad], minlength=self.size) > 0
+        good = ~bad & (self.counts > 0)
+        counts = np.where(good, self.counts, 0)
+        spans = self._spans()
+        if not bad.any():
+            return Part(good, counts, self.boxes, self.label_ids, self.label_names, spans)
+        keep = good[texts]
+        return Part(good, counts, self.boxes[keep], self.label_ids[keep], self.label_names, spans[keep])
