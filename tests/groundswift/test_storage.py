@@ -157,9 +157,9 @@ def test_a_copy_that_was_damaged_or_cleared_is_fetched_again(site):
 
 def test_what_changes_while_it_is_fetched_is_fetched_again(site, cache):
     def change(handler: BaseHTTPRequestHandler) -> None:
-        content(b"old")(handler)
-        if handler.command == "GET":
+        if handler.command == "GET":  # before the answer, after which the client asks again at once
             site.answers["/a.jpg"] = content(b"new", '"2"')
+        content(b"old")(handler)
 
     site.answers["/a.jpg"] = change
     assert local_copy(f"{site.url}/a.jpg").read_bytes() == b"new"
