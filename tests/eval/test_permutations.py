@@ -14,6 +14,8 @@ from text_rows import text_row
 
 from groundswift import Located, format_answer
 
+pytestmark = pytest.mark.long
+
 SIZE, NAMES, IMAGES = (1000, 500), ("cat", "dog", "bird"), 8
 CHANGES = ("rows", "image ids", "class ids", "order of the truth", "boxes")
 PLAIN = {

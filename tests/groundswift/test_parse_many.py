@@ -88,6 +88,7 @@ def test_any_texts_are_read_as_by_parse(family, seeds, seed):
     same(texts, family)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", FAST)
 def test_every_change_of_one_character_is_read_as_by_parse(family):
     text = answers(family, 40, labels=("dog", "狗 a"))[3]

@@ -26,6 +26,8 @@ from groundswift.data_converters.anomaly import asking
 from groundswift.data_converters.anomaly.answer_text import described, pairs_of, verdict_of
 from groundswift.data_converters.anomaly.asking import FIRST_WAIT_S, Pace, wait_s
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def server():

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from anomaly_set import lay_out_frames
 from converted import lint_findings, run
 from judge_server import judge_server
 from writer_server import WriterHandler
+
+pytestmark = pytest.mark.process
 
 
 def step(*words: object) -> None:
