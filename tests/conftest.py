@@ -17,7 +17,7 @@ WITH_SWIFT = {"swift_plugins", "recipes"}  # folders
 hypothesis.settings.register_profile(
     "repeatable", derandomize=True, max_examples=100, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("repeatable"), max_examples=25)
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("repeatable"), max_examples=12)
 hypothesis.settings.load_profile("repeatable")
 pytest.register_assert_rewrite("answer_cases")  # which asserts for several files
 
