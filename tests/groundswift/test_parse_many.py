@@ -24,7 +24,7 @@ LABELS = ["dog", "a big dog", "class 51", "x-ray", "狗", "two dogs and a very l
 
 
 def everything(answer):
-    """What `Located` leaves out of comparisons too."""
+    """The answer with spans and polygons, which comparisons of `Located` ignore."""
     return answer, [(located.span, located.polygon) for located in answer.objects]
 
 

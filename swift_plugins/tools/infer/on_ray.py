@@ -36,7 +36,7 @@ from .job import digest_of
 from .journal import RAY_ANSWERS, RAY_IDS, Answer, Entry, entries_of, folder_of, lines_of_batch, stored
 
 OPTION = "--ray"
-FILTER_BYTES = 64 << 20  # of Ray's actor that leaves out what is done; its default is 1 GB
+FILTER_BYTES = 64 << 20  # of Ray's actor that skips what is done; its default is 1 GB
 EVERY_S = 0.5  # between two looks at what is done
 
 

@@ -91,7 +91,7 @@ KEYFRAMES = {  # name -> (shapes of a track, boxes by frame, counts besides)
 
 @pytest.mark.parametrize("name", KEYFRAMES)
 def test_keyframes_alone(folder, tmp_path, name):
-    """Other writers leave out the frames between; computed here by hand."""
+    """Other writers skip the frames between; computed here by hand."""
     shapes, boxes, interpolated = KEYFRAMES[name]
     found, counts = boxes_by_frame(folder, tmp_path / "out.jsonl", track(*shapes))
     assert {frame: found[frame][0][1] if found[frame] else None for frame in boxes} == boxes
