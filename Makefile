@@ -66,6 +66,7 @@ lint: install ## style of Python and shell
 bench: install ## the measured claims, each next to the usual way, and all against an earlier build (LAST=HEAD~1)
 	$(ADD) '.[bench]'
 	python benchmarks/eval_map.py
+	python benchmarks/eval_command.py
 	python benchmarks/report.py --linear --served
 	python benchmarks/parse.py
 	python benchmarks/convert.py

@@ -1,43 +1,59 @@
-"""From the text of a result file to the 12 numbers: this evaluator and the usual way, both timed in this run.
+"""From the text of a result file to the 12 numbers, by functions: this evaluator and the usual way, both timed in this run.
 
-The usual way is what scripts do: a regular expression a row, Python dicts an image, json.load and pycocotools. The figures are
-medians; the 12 numbers of both ways are compared.
+The usual way is `usual_map.py`. The figures are medians; the 12 numbers of both ways are compared. `eval_command.py` times whole processes.
 
-    python benchmarks/eval_map.py                # 5,000 images and 36,000 boxes, both ways
-    python benchmarks/eval_map.py --scale        # 80,000 images and 1.2 million boxes, ours alone, with its peak memory
+    python benchmarks/eval_map.py                             # 5,000 images and 36,000 boxes, both ways
+    python benchmarks/eval_map.py --scale --against 4bc2397   # 80,000 images and 1.2 million boxes, this build and an earlier one
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import re
+import statistics
+import subprocess
 import sys
 import tempfile
-import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from measure import medians, options_of, peak_bytes, rounds
+from builds import TREE, earlier_tree, environment
+from measure import JSON, medians, options_of, show
 from tqdm import tqdm
+from usual_map import usual
 
-from groundswift import Located, format_answer
+from groundswift import Located, format_answer, resized_wh
 from groundswift.eval.answers.swift_results import read_answers
 from groundswift.eval.ground_truth import read_truth
 from groundswift.eval.metrics.coco_map import Rules, evaluate
+from groundswift.eval.metrics.coco_numbers import SUMMARY
 
 CLASSES = [f"class {number}" for number in range(1, 81)]
 SIZES_WH = ((640, 480), (480, 640), (640, 427), (500, 375), (612, 612))
-BOX = re.compile(r"<\|object_ref_start\|>(.*?)<\|object_ref_end\|><\|box_start\|>\((\d+),(\d+)\),\((\d+),(\d+)\)<\|box_end\|>")
 TOLERANCE = 1e-9
-TARGETS = {"ratio": 20, "seconds": 30, "gigabytes": 3}
+TARGETS = {"ratio": 20, "times_as_fast": 3, "gigabytes": 0.9}
+WORKER = """
+import json, sys, time
+try:
+    from groundswift.eval.answers.swift_results import read_answers
+    from groundswift.eval.ground_truth import read_truth
+    from groundswift.eval.metrics.coco_map import Rules, evaluate
+except ImportError:  # as the builds before 2026-11-28 call them
+    from groundswift.eval.result_file import read_answers
+    from groundswift.eval.truth import read_truth
+    from groundswift.eval.coco_map import Rules, evaluate
+truth, result = sys.argv[1:]
+start = time.perf_counter(), time.process_time()
+truth = read_truth(truth)
+numbers = evaluate(truth, read_answers(result, truth, Rules("qwen2_vl")).predictions).summary
+spent = time.perf_counter() - start[0], time.process_time() - start[1]
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps({"seconds": spent[0], "cpu_s": spent[1], "gigabytes": peak * 1024 / 1e9, "AP": numbers["AP"]}))
+"""
 
 
-def write_data(folder: Path, images: int, boxes: int, seed: int = 0) -> tuple[Path, Path]:
-    """A drawn-up COCO truth and a result file in qwen2_vl text, whose boxes are the truth's, moved, lost or of another class."""
+def write_data(folder: Path, images: int, boxes: int, seed: int = 0, family: str = "qwen2_vl") -> tuple[Path, Path]:
+    """A drawn-up COCO truth and a result file in the text of a family, whose boxes are the truth's, moved, lost or of another class."""
     rng = np.random.default_rng(seed)
     sizes = np.array(SIZES_WH)[rng.integers(len(SIZES_WH), size=images)]
     owner = np.sort(rng.integers(images, size=boxes))
@@ -47,7 +63,9 @@ def write_data(folder: Path, images: int, boxes: int, seed: int = 0) -> tuple[Pa
     corners = rng.uniform(0, 1, (boxes, 2)) * (sizes[owner] - sides)
     truth_xywh = np.round(np.hstack([corners, sides]), 2)
     moved = np.hstack([corners, corners + sides]) + rng.normal(0, 0.06, (boxes, 4)) * np.hstack([sides, sides])
-    written = np.clip(np.rint(moved / np.hstack([sizes[owner], sizes[owner]]) * 1000), 0, 1000).astype(int).tolist()
+    units = np.array([[1000, 1000] if family == "qwen2_vl" else resized_wh(size, family) for size in SIZES_WH])
+    units = np.tile(units[[SIZES_WH.index(size) for size in map(tuple, sizes.tolist())]][owner], 2)
+    written = np.clip(np.rint(moved / np.hstack([sizes[owner], sizes[owner]]) * units), 0, units).astype(int).tolist()
     lost = rng.uniform(size=boxes) < 0.15
     labelled = np.where(rng.uniform(size=boxes) < 0.1, rng.integers(len(CLASSES), size=boxes), classes)
     truth = {
@@ -67,7 +85,7 @@ def write_data(folder: Path, images: int, boxes: int, seed: int = 0) -> tuple[Pa
     truth_path.write_text(json.dumps(truth))
     with open(result_path, "w") as out:
         for number, (found, size) in enumerate(zip(tqdm(answers, desc="write data", unit="row"), sizes.tolist(), strict=True), 1):
-            text = format_answer(found, "qwen2_vl")
+            text = format_answer(found, family)
             row = {
                 "response": text,
                 "labels": "None",
@@ -82,39 +100,11 @@ def write_data(folder: Path, images: int, boxes: int, seed: int = 0) -> tuple[Pa
 
 
 def ours(truth_path: Path, result_path: Path) -> list[float | None]:
-    """The functions of `groundswift eval coco-map`, files to the 12 numbers."""
+    """The functions of `groundswift eval coco-map`, files to the 12 numbers; those of no order are computed, too."""
     truth = read_truth(truth_path)
     answers = read_answers(result_path, truth, Rules("qwen2_vl"))
-    return list(evaluate(truth, answers.predictions).summary.values())
-
-
-def usual(truth_path: Path, result_path: Path) -> list[float | None]:
-    """The usual way, with the same rules: clipped, without duplicates, constant scores."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(truth_path))
-        category_id = {row["name"]: row["id"] for row in truth.dataset["categories"]}
-        results = []
-        with open(result_path) as lines:
-            for line in lines:
-                row = json.loads(line)
-                width, height = row["size_wh"]
-                seen = set()
-                for label, *digits in BOX.findall(row["response"]):
-                    scaled = np.array([int(value) for value in digits]) * np.array([width, height, width, height]) / 1000
-                    x1, y1, x2, y2 = np.clip(scaled, 0, [width, height, width, height]).tolist()
-                    if label not in category_id or x2 <= x1 or y2 <= y1 or (label, x1, y1, x2, y2) in seen:
-                        continue
-                    seen.add((label, x1, y1, x2, y2))
-                    box_xywh = [x1, y1, x2 - x1, y2 - y1]
-                    results.append({"image_id": row["sample_id"], "category_id": category_id[label], "bbox": box_xywh, "score": 1.0})
-        scoring = COCOeval(truth, truth.loadRes(results), "bbox")
-        scoring.evaluate()
-        scoring.accumulate()
-        scoring.summarize()
-    return [None if value < 0 else float(value) for value in scoring.stats]
+    summary = evaluate(truth, answers.predictions).summary
+    return [summary[key] for key in SUMMARY]
 
 
 def agree(first: list[float | None], second: list[float | None]) -> bool:
@@ -122,37 +112,54 @@ def agree(first: list[float | None], second: list[float | None]) -> bool:
     return np.allclose(np.array(first, float), np.array(second, float), rtol=0, atol=TOLERANCE, equal_nan=True)
 
 
-def compare(images: int, boxes: int, repeats: int) -> int:
+def compare(images: int, boxes: int, repeats: int) -> tuple[dict[str, object], list[str]]:
+    """Both ways on the same files, in this process."""
     numbers: dict[str, list[float | None]] = {}
+    fewer = max(1, repeats // 3)
     with tempfile.TemporaryDirectory() as folder:
         files = write_data(Path(folder), images, boxes)
         ours_s = medians({"ours": lambda: numbers.update(ours=ours(*files))}, repeats)["ours"]
-        usual_s = medians({"usual": lambda: numbers.update(usual=usual(*files))}, max(1, repeats // 3))["usual"]
+        usual_s = medians({"usual": lambda: numbers.update(usual=usual(*map(str, files)))}, fewer)["usual"]
     same = agree(numbers["ours"], numbers["usual"])
-    print(f"text to mAP, {images} images, {boxes} boxes, {len(CLASSES)} classes")
-    print(f"  groundswift   {ours_s:8.3f} s   (median of {repeats})   AP {numbers['ours'][0]:.4f}")
-    print(f"  the usual way {usual_s:8.3f} s   (median of {max(1, repeats // 3)})   AP {numbers['usual'][0]:.4f}")
-    print(f"  ratio         {usual_s / ours_s:8.1f}     (target: at least {TARGETS['ratio']})")
-    print(f"  12 numbers    {'agree' if same else 'DIFFER'} to {TOLERANCE:g}")
-    return 0 if same else 1
+    return {"ours_s": ours_s, "usual_s": usual_s, "ratio": usual_s / ours_s, "equal": same}, [
+        f"text to mAP by functions, {images} images, {boxes} boxes, {len(CLASSES)} classes",
+        f"  groundswift   {ours_s:8.3f} s   (median of {repeats})   AP {numbers['ours'][0]:.4f}",
+        f"  the usual way {usual_s:8.3f} s   (median of {fewer})",
+        f"  ratio         {usual_s / ours_s:8.1f}     (target: at least {TARGETS['ratio']})",
+        f"  12 numbers    {'agree' if same else 'DIFFER'} to {TOLERANCE:g}",
+    ]
 
 
-def scale(images: int, boxes: int) -> int:
-    """Time and peak memory of ours in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+def scale(images: int, boxes: int, repeats: int, revision: str | None) -> tuple[dict[str, object], list[str]]:
+    """Time and peak memory of this build and an earlier one, each run in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         files = write_data(Path(folder), images, boxes)
-        seconds, gigabytes, average_precision = process.submit(measured, *files).result()
-    print(f"text to mAP, {images} images, {boxes} boxes, {len(CLASSES)} classes, ours alone")
-    print(f"  time        {seconds:8.2f} s    (target: at most {TARGETS['seconds']})   AP {average_precision:.4f}")
-    print(f"  peak memory {gigabytes:8.2f} GB   (target: at most {TARGETS['gigabytes']})")
-    return 0
+        trees = {"this build": TREE} | ({revision: stack.enter_context(earlier_tree(revision))} if revision else {})
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in trees}
+        for name, tree in tqdm(list(trees.items()) * repeats, unit="run"):
+            runs[name].append(measured(tree, *files))
+    found = {name: {key: statistics.median(run[key] for run in done) for key in done[0]} for name, done in runs.items()}
+    lines = [f"text to mAP by functions, {images} images, {boxes} boxes, {len(CLASSES)} classes, medians of {repeats}"]
+    lines += [
+        f"  {name:<12} {{seconds:8.2f}} s, CPU {{cpu_s:.2f}} s, peak {{gigabytes:.2f}} GB, AP {{AP:.4f}}".format(**row)
+        for name, row in found.items()
+    ]
+    result: dict[str, object] = {"builds": found, "equal": len({round(row["AP"], 9) for row in found.values()}) == 1}
+    if revision:
+        result["times_as_fast"] = statistics.median(
+            old["cpu_s"] / new["cpu_s"] for old, new in zip(runs[revision], runs["this build"], strict=True)
+        )
+        targets = f"(target: {TARGETS['times_as_fast']}), at most {TARGETS['gigabytes']} GB"
+        lines.append(f"  {result['times_as_fast']:.2f} times as fast by CPU time {targets}")
+    return result, lines
 
 
-def measured(truth_path: Path, result_path: Path) -> tuple[float, float, float | None]:
-    """(seconds, peak memory in GB, AP) of ours in this process."""
-    start = time.perf_counter()
-    numbers = ours(truth_path, result_path)
-    return time.perf_counter() - start, peak_bytes() / 1e9, numbers[0]
+def measured(tree: Path, *files: Path) -> dict[str, float]:
+    """Seconds, CPU seconds, peak memory in GB and AP of a build, without its start."""
+    done = subprocess.run([sys.executable, "-c", WORKER, *map(str, files)], env=environment(tree), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout)
 
 
 def main() -> int:
@@ -160,12 +167,17 @@ def main() -> int:
         __doc__,
         images={"type": int},
         boxes={"type": int},
-        repeats=rounds(9),
-        scale={"action": "store_true", "help": "80,000 images and 1.2 million boxes through ours alone"},
+        repeats={"type": int, "help": "rounds, of which the median is taken (default: 9; 3 with --scale)"},
+        scale={"action": "store_true", "help": "80,000 images and 1.2 million boxes, with peak memory, without the usual way"},
+        against={"metavar": "REVISION", "help": "with --scale: an earlier build, in turns"},
+        json=JSON,
     )
     if options.scale:
-        return scale(options.images or 80_000, options.boxes or 1_200_000)
-    return compare(options.images or 5_000, options.boxes or 36_000, options.repeats)
+        found, lines = scale(options.images or 80_000, options.boxes or 1_200_000, options.repeats or 3, options.against)
+    else:
+        found, lines = compare(options.images or 5_000, options.boxes or 36_000, options.repeats or 9)
+    show(found, options.json, lines)
+    return 0 if found["equal"] else 1
 
 
 if __name__ == "__main__":

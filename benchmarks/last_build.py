@@ -9,10 +9,8 @@ one's (above 1: this build is faster), the median over pairs of neighbouring run
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
-import os
 import resource
 import shutil
 import statistics
@@ -22,6 +20,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from builds import TREE, earlier_tree, environment
 from eval_map import write_data
 from measure import JSON, options_of, rounds, show
 from parse import write_answers
@@ -29,7 +28,6 @@ from tqdm import tqdm
 
 from groundswift import families
 
-TREE = Path(__file__).resolve().parents[1]
 WORKER = """
 import gc, json, sys, time
 from groundswift import parse
@@ -45,20 +43,6 @@ for line in sys.stdin:
     gc.enable()
 """
 Ways = tuple[Callable[[], float], Callable[[], float]]  # the earlier build's run -> its CPU seconds; this one's
-
-
-@contextlib.contextmanager
-def earlier_tree(revision: str) -> Iterator[Path]:
-    """The files of a revision in a temporary folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        archive = subprocess.run(["git", "archive", revision], cwd=TREE, capture_output=True, check=True).stdout
-        subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
-        yield Path(folder)
-
-
-def environment(tree: Path) -> dict[str, str]:
-    """The environment of a build's processes; bytecode is kept, so that no build is compiled at each start."""
-    return {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def parsing(trees: list[Path], folder: Path, boxes: int) -> Iterator[tuple[str, Ways]]:

@@ -136,6 +136,34 @@ def test_last_build_times_both_builds():
     assert all(row["before_s"] > 0 and row["now_s"] > 0 for row in rows.values())
 
 
+SMALL = ["--images", "20", "--boxes", "120", "--repeats", "1", "--json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        pytest.param(["eval_map.py"], {"ours_s", "usual_s", "ratio"}, id="functions"),
+        pytest.param(["eval_map.py", "--scale"], {"builds"}, id="scale"),
+    ],
+)
+def test_text_to_map_is_timed_and_equal(words, keys):
+    """The 12 numbers are compared by the benchmark itself: it fails where they differ."""
+    done = subprocess.run([sys.executable, BENCHMARKS / words[0], *words[1:], *SMALL], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert found["equal"]
+    assert keys <= found.keys()
+
+
+def test_whole_evaluations_are_timed_and_equal():
+    done = subprocess.run([sys.executable, BENCHMARKS / "eval_command.py", *SMALL], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for found in json.loads(done.stdout).values():
+        assert found["equal"]
+        assert all(row["wall_s"] > 0 and row["gigabytes"] > 0 for row in found["spent"].values())
+        assert found["times_as_fast"]["the usual script"]["cpu_s"] > 0
+
+
 def test_the_report_is_timed_with_decoding():
     command = [sys.executable, BENCHMARKS / "report.py", "--images", "40", "--boxes", "280", "--rounds", "1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
