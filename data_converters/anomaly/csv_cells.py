@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Iterable, Iterator
-from io import StringIO
 from typing import NamedTuple
 
+from groundswift import csv_files
+from groundswift.csv_files import csv_records, restored
 from groundswift.errors import error_at
 from groundswift.urls import shown
 
-from ..file_io.csv_files import csv_records
-
 COLUMNS = ("image", "question", "answer", "stage", "label", "source")
-LONGEST_CELL = 32_767  # characters that a spreadsheet keeps
-FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")  # what a spreadsheet may run begins so; an apostrophe before it makes it text
-NEUTRALISED = re.compile(r"'+[=+\-@\t\r＝＋－＠]")
-BOM = "\ufeff"
 EXPECTED = f"CSV in UTF-8 with the columns {','.join(COLUMNS)}"
 
 
@@ -33,28 +26,9 @@ class Line(NamedTuple):
     where: str = ""
 
 
-def neutralised(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if FORMULA.match(text) else text
-
-
-def restored(cell: str) -> str:
-    """The text of a cell that was neutralised, or never had to be."""
-    return cell[1:] if NEUTRALISED.match(cell) else cell
-
-
 def csv_lines(lines: Iterable[Line], bom: bool) -> Iterator[bytes]:
     """The file of a table; `bom`: with the mark by which spreadsheets know UTF-8."""
-    buffer = StringIO(newline="")
-    writer = csv.writer(buffer)
-    buffer.write(BOM if bom else "")
-    writer.writerow(COLUMNS)
-    for line in lines:
-        writer.writerow(map(neutralised, line[: len(COLUMNS)]))
-        yield buffer.getvalue().encode()
-        buffer.seek(0)
-        buffer.truncate()
-    yield buffer.getvalue().encode()
+    return csv_files.csv_lines(COLUMNS, (line[: len(COLUMNS)] for line in lines), bom)
 
 
 def table_lines(path: str) -> Iterator[Line | str]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import click
 
 from groundswift.atomic_write import write_whole
+from groundswift.csv_files import LONGEST_CELL
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.records import IMAGE, Message, encode_row, read_jsonl, swift_tag_in
 from groundswift.row_view import RowView, image_source
@@ -24,7 +25,7 @@ from ..formats.glm4v import Glm4vOptions, ToGlm4vOptions
 from ..formats.phi3v import Phi3vOptions, ToPhi3vOptions
 from ..issues import Issue, IssueLog, OnError
 from .answer_text import pairs_of
-from .csv_cells import LONGEST_CELL, Line, csv_lines, table_lines
+from .csv_cells import Line, csv_lines, table_lines
 from .frames import AnomalyRow
 
 READ = {"glm4v": Glm4vOptions, "phi3v": Phi3vOptions}

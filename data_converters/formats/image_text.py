@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from groundswift.csv_files import csv_records
 from groundswift.errors import error_at
 from groundswift.records import IMAGE, Message, Row
 from groundswift.urls import file_name, shown
@@ -14,7 +15,6 @@ from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, AskingOptions, Reading
 from ..file_io.box_checks import FoundImage
-from ..file_io.csv_files import csv_records
 from ..file_io.embedded_images import EmbeddedImage, SaveImages
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
 from ..issues import Issue, IssueLog, skip

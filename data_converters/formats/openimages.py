@@ -7,12 +7,12 @@ from typing import Annotated
 
 import msgspec
 
+from groundswift.csv_files import csv_records
 from groundswift.errors import error_at
 from groundswift.urls import is_web, shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading, path_option
-from ..file_io.csv_files import csv_records
 from ..file_io.label_files import Stems
 from ..issues import Issue, IssueLog
 from ..tasks.detection import Classes

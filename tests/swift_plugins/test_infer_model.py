@@ -87,7 +87,7 @@ def test_failures_are_set_aside_and_answers_cut_at_the_limit_are_counted(plugin,
     assert [row.get("error", "").rpartition("[")[2] for row in found[:4]] == ["image-missing]", "image-unreadable]", "row-too-long]", ""]
     assert "3 rows without an answer" in said
     cut = [row for row in found[3:] if row["finish_reason"] == "length"]
-    assert f"{len(cut)} answers stopped at --max-new-tokens" in said
+    assert f"{len(cut)} answer{'s' * (len(cut) > 1)} stopped at --max-new-tokens" in said
     assert len(cut) >= 1
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import random
 import subprocess
 import sys
 from contextlib import nullcontext
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -259,7 +261,7 @@ def test_a_folder_of_images_needs_no_rows(tmp_path):
         (["rows.jsonl", "--model", "m", "--engine", "sglang", "--logprobs"], "swift's engine sglang gives none"),
         (["rows.jsonl", "--model", str(EMBEDDED), "--engine", "vllm"], "--engine vllm needs the package vllm"),
         (["rows.jsonl", "--url", "http://127.0.0.1:9", "--family", "qwen2_5_vl"], "qwen2_5_vl writes pixels of the resized image"),
-        (["."], "is a folder; expected a JSONL file of rows, or --classes"),
+        (["images"], "is a folder without a JSONL file; expected a JSONL file of rows"),
         (["rows.jsonl", "--classes", "a"], "rows.jsonl: is not a folder"),
         (["broken.jsonl", "--url", "http://x"], "broken.jsonl:2: not a row"),
         (["silent.jsonl", "--url", "http://x"], "silent.jsonl:1: no question before the answer"),
@@ -271,7 +273,7 @@ def test_wrong_use_is_one_line(tmp_path, monkeypatch, words, said):
     rows_file(tmp_path, 1)
     Path("broken.jsonl").write_text(Path("rows.jsonl").read_text() + "{oops\n")
     Path("silent.jsonl").write_text('{"messages": [{"role": "assistant", "content": "yes"}]}\n')
-    extra = ["--model", "m"] if words in (["."], ["rows.jsonl", "--classes", "a"]) else []
+    extra = ["--model", "m"] if words in (["images"], ["rows.jsonl", "--classes", "a"]) else []
     done = run("infer", *words, *extra, "--out", "r.jsonl")
     assert done.exit_code == 1, done.output
     assert said in done.output
@@ -368,3 +370,66 @@ def test_a_result_is_written_as_coco_and_drawn(tmp_path):
     assert len(drawn) == 7
     plain = Image.open(rows[0]["images"][0]).convert("RGB")
     assert Image.open(drawn[0]).width == plain.width * math.ceil(448 / max(plain.size))
+
+
+def folder_of_rows(folder: Path) -> tuple[Path, list[Path]]:
+    """A folder of two files of rows with the columns of the anomaly commands, and one of questions that a spreadsheet would run."""
+    data = rows_file(folder, 5, stage=2, class_name="=bubble", source_image="run1/a.png", prompt="draw.what.en.1")
+    parts = folder / "parts"
+    parts.mkdir()
+    lines = data.read_text().splitlines(keepends=True)
+    files = [parts / "a.jsonl", parts / "b.jsonl"]
+    for path, chosen in zip(files, (lines[:3], lines[3:]), strict=True):
+        path.write_text("".join(chosen))
+    (parts / ".hidden.jsonl").write_text("no row")
+    return parts, files
+
+
+def test_a_folder_of_files_is_answered_file_by_file_and_written_as_tables(tmp_path):
+    parts, files = folder_of_rows(tmp_path)
+    with AnswerServer() as server:
+        said = infer(parts, tmp_path / "results", server, "--csv", "--bom")
+        assert len(server.requests) == 5
+        again = infer(parts, tmp_path / "results", server, "--csv", "--json")
+        assert len(server.requests) == 5, "the second run asks nothing"
+    assert "results/a.jsonl: 3 rows, 3 answered" in said
+    assert "results/b.csv: 2 rows" in said
+    found = json.loads(again)
+    assert (found["rows"], found["answered_before"], [each["rows"] for each in found["files"]]) == (5, 5, [3, 2])
+    rows = read_rows(tmp_path / "results" / "a.jsonl")
+    text = (tmp_path / "results" / "a.csv").read_text(encoding="utf-8")
+    table = list(csv.DictReader(StringIO(text, newline="")))
+    assert [line["response"] for line in table] == [row["response"] for row in rows]
+    assert [line["image"] for line in table] == [row["images"][0] for row in rows]
+    first = table[0]
+    assert (first["stage"], first["label"], first["source"], first["prompt"]) == ("2", "'=bubble", "run1/a.png", "draw.what.en.1")
+    assert first["answer"] == rows[0]["labels"]
+    assert "<image>" not in first["question"]
+    assert first["question"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--out", "parts"), "is the folder of the rows"),
+        (("--out", "rows.jsonl"), "rows.jsonl: is a file"),
+        (("--out", "result.csv"), "--out result.jsonl --csv"),
+        (("--out", "results", "--coco-out", "x.json"), "--coco-out is for one result"),
+        (("--out", "results", "--bom"), "--bom is for --csv"),
+    ],
+)
+def test_options_that_do_not_fit_a_folder_of_files_are_refused(tmp_path, monkeypatch, words, message):
+    folder_of_rows(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = run("infer", "parts", *words, "--url", "http://127.0.0.1:9/v1")
+    assert done.exit_code in (1, 2)
+    assert message in done.output
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_broken_file_of_a_folder_stops_before_anything_is_asked(tmp_path):
+    parts, files = folder_of_rows(tmp_path)
+    files[1].write_text(files[1].read_text() + "{}\n")
+    with AnswerServer() as server:
+        assert "b.jsonl:3: the row has []; expected messages" in infer(parts, tmp_path / "results", server, code=1)
+        assert server.requests == []

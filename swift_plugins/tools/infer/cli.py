@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,13 @@ PATH = click.Path(path_type=str)
 @click.command()
 @click.argument("data", metavar="ROWS.jsonl|FOLDER", type=PATH)
 @click.argument("swift_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- OPTIONS OF SWIFT]")
-@click.option("--out", required=True, type=PATH, metavar="RESULT.jsonl", help="The result. The same command goes on where it stopped.")
+@click.option(
+    "--out",
+    required=True,
+    type=PATH,
+    metavar="RESULT.jsonl|FOLDER",
+    help="The result, or the folder of several. The same command goes on where it stopped.",
+)
 @click.option("--model", metavar="M", help="A model's folder, its hub id, or a checkpoint of a full run.")
 @click.option("--adapters", multiple=True, metavar="DIR", help="A LoRA checkpoint; its args.json names the model, unless --model does.")
 @click.option("--url", metavar="URL", help="An OpenAI-compatible server instead of a model: http://127.0.0.1:8000/v1")
@@ -58,42 +65,70 @@ PATH = click.Path(path_type=str)
 @click.option("--coco-out", type=PATH, metavar="FILE.json", help="Also write the boxes as COCO.")
 @click.option("--categories", type=PATH, metavar="ANN.json", help="With --coco-out: write COCO results, with the ids of this COCO file.")
 @click.option("--draw", type=PATH, metavar="DIR", help="Also draw the boxes on the images, one JPEG for each row.")
+@click.option("--csv", "table", is_flag=True, help="Also write each result as CSV next to it: result.jsonl -> result.csv")
+@click.option("--bom", is_flag=True, help="CSV with the mark by which spreadsheets know UTF-8.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def infer(as_json: bool, classes: str | None, coco_out: str | None, categories: str | None, draw: str | None, **given: Any) -> None:
-    """Answer rows, or ask for classes in a folder of images; survives a kill.
+def infer(
+    as_json: bool,
+    classes: str | None,
+    coco_out: str | None,
+    categories: str | None,
+    draw: str | None,
+    table: bool,
+    bom: bool,
+    **given: Any,
+) -> None:
+    """Answer the rows of a file or a folder of files, or ask for classes in a folder of images; survives a kill.
 
     Answers are on the disk batch by batch. After a kill the same command goes on: every row gets exactly one answer. RESULT.jsonl appears
     when all rows are done, in their order, with RESULT.jsonl.run.json for `groundswift eval` and RESULT.jsonl.job.json, which says what
     was run: another model, adapter, pixel limit or sampling is refused. Rows whose image cannot be read, or that are too long, get the
     column `error`, and are tried again the next time.
 
+    Of a folder of JSONL files each has a result of its own in the folder --out; the model is loaded once.
+
     Rows of about the same length are answered together, the longest first. Exit status: 0, or 3 if some rows have no answer.
 
     \b
     Example:
       groundswift infer val.jsonl --adapters output/checkpoint-100 --out result.jsonl
+      groundswift infer parts/ --model merged/ --out results/ --csv --bom
       groundswift infer images/ --classes cat,dog --model Qwen/Qwen2.5-VL-7B-Instruct --out result.jsonl
       groundswift infer val.jsonl --url http://127.0.0.1:8000/v1 --family qwen3_vl --out result.jsonl
       groundswift eval coco-map result.jsonl --gt annotations.json --out report/
     """
+    from .driver import Summary
+    from .many_files import settings_of_files, write_table
     from .settings import Settings
 
     names = tuple(name for part in (classes or "").split(",") if (name := part.strip()))
     settings = Settings(classes=names, **given).check()
-    if categories is not None and coco_out is None:
-        raise click.UsageError("--categories is for --coco-out")
+    check_forms(settings, coco_out, categories, draw, table, bom)
     leads = int(os.environ.get("RANK", "0")) == 0  # of torchrun's ranks, or the only process
-    summary = run_with_progress(settings, leads)
+    files = settings_of_files(settings)
+    summaries = run_with_progress(files, leads)
     if not leads:
         return
-    more = write_other_forms(settings, coco_out, categories, draw)
+    more = write_other_forms(settings, coco_out, categories, draw) + [write_table(Path(each.out), bom) for each in files if table]
     if as_json:
-        echo_json(json.dumps(summary.document() | {"written": more}))
+        documents = [{"out": each.out, **summary.document()} for each, summary in zip(files, summaries, strict=True)]
+        several = {"files": documents} if settings.holds_row_files else {}
+        echo_json(json.dumps(Summary.of_all(summaries).document() | several | {"written": more}))
     else:
-        for line in [*summary.lines(settings.out), *more]:
-            echo(line)
-    if summary.failed:
+        lines = [line for each, summary in zip(files, summaries, strict=True) for line in summary.lines(each.out)]
+        echo("\n".join([*lines, *more]))
+    if any(summary.failed for summary in summaries):
         click.get_current_context().exit(UNANSWERED)
+
+
+def check_forms(settings: Settings, coco_out: str | None, categories: str | None, draw: str | None, table: bool, bom: bool) -> None:
+    """Raise click.UsageError where options about other forms of the result do not fit."""
+    if categories is not None and coco_out is None:
+        raise click.UsageError("--categories is for --coco-out")
+    if bom and not table:
+        raise click.UsageError("--bom is for --csv")
+    if settings.holds_row_files and (coco_out or draw):
+        raise click.UsageError(f"{'--coco-out' if coco_out else '--draw'} is for one result; expected one file of rows")
 
 
 def ray_runner() -> Callable[[Run, Callable[[list[Any]], None]], Summary]:
@@ -110,29 +145,39 @@ def ray_runner() -> Callable[[Run, Callable[[list[Any]], None]], Summary]:
     return run_on_ray
 
 
-def run_with_progress(settings: Settings, bar_wanted: bool = True) -> Summary:
-    """Run a job with a bar on stderr, if that is a terminal."""
+def run_with_progress(files: list[Settings], bar_wanted: bool = True) -> list[Summary]:
+    """Run the job of each file with one bar on stderr, if that is a terminal; all are read before the model is loaded, which is once."""
     from tqdm import tqdm
 
-    from .driver import Run, run_alone
+    from .driver import Run
 
-    run = Run.of(settings)
-    with tqdm(total=len(run.questions), desc="infer", unit="row", disable=None if bar_wanted else True, dynamic_ncols=True) as bar:
+    first = Run.of(files[0])
+    runs = [first, *(Run.of(each, first.job) for each in files[1:])]
+    total = sum(len(run.questions) for run in runs)
+    with tqdm(total=total, desc="infer", unit="row", disable=None if bar_wanted else True, dynamic_ncols=True) as bar:
 
         def advance(answers: list[Any]) -> None:
             bar.update(len(answers))
 
-        if settings.ray:
-            return ray_runner()(run, advance)
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            from .workers import run_as_rank
+        make = engine_of(first)
+        return [answered(run, make, advance) for run in runs]
 
-            return run_as_rank(run, engine_of(run), advance)
-        if settings.workers > 1:
-            from .workers import run_in_workers
 
-            return run_in_workers(run, advance)
-        return run_alone(run, engine_of(run), advance)
+def answered(run: Run, make: Callable[[], Any], advance: Callable[[list[Any]], None]) -> Summary:
+    """Run one job in the way that its settings and the environment say."""
+    from .driver import run_alone
+
+    if run.settings.ray:
+        return ray_runner()(run, advance)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from .workers import run_as_rank
+
+        return run_as_rank(run, make, advance)
+    if run.settings.workers > 1:
+        from .workers import run_in_workers
+
+        return run_in_workers(run, advance)
+    return run_alone(run, make, advance)
 
 
 def write_other_forms(settings: Settings, coco_out: str | None, categories: str | None, folder: str | None) -> list[str]:
@@ -147,15 +192,16 @@ def write_other_forms(settings: Settings, coco_out: str | None, categories: str 
 
 
 def engine_of(run: Run) -> Callable[[], Any]:
-    """What loads the engine of a run."""
+    """What makes the engine of a run and of those with the same model: a server's clients are new, a local model is loaded once."""
+    if run.settings.url is not None:
+        from .server import Server
 
-    def make() -> Any:
-        if run.settings.url is not None:
-            from .server import Server
+        return lambda: Server(run.settings)
 
-            return Server(run.settings)
+    @cache
+    def load() -> Any:
         from .engine import SwiftEngine
 
         return SwiftEngine(run.settings, run.pixels)
 
-    return make
+    return load

@@ -51,10 +51,10 @@ class Run:
     dropped: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, settings: Settings) -> Run:
-        """Read the questions and fingerprint the model. Raises GroundswiftError for bad input."""
+    def of(cls, settings: Settings, job: dict[str, Any] | None = None) -> Run:
+        """Read the questions and fingerprint the model, unless `job` has it. Raises GroundswiftError for bad input."""
         pixels = pixels_of(settings)
-        job, dropped = job_of(settings, pixels), Counter()
+        job, dropped = job or job_of(settings, pixels), Counter()
         if os.path.isdir(settings.data):
             questions = ask_of_images(settings.data, settings.classes, settings.prompt, settings.language, settings.limit)
         else:
@@ -207,6 +207,15 @@ class Summary:
             self.truncated += other.truncated
             self.failed += other.failed
 
+    @classmethod
+    def of_all(cls, each: Sequence[Summary]) -> Summary:
+        """The sums over several files."""
+        total = cls(sum(one.rows for one in each), sum(one.kept for one in each))
+        total.merge(each)
+        for one in each:
+            total.dropped += one.dropped
+        return total
+
     def document(self) -> dict[str, Any]:
         """The summary for programs."""
         return {
@@ -223,7 +232,7 @@ class Summary:
         before = f", {self.kept} before" if self.kept else ""
         lines = [f"{out}: {counted(self.rows, 'row')}, {self.answered} answered{before}"]
         if self.truncated:
-            lines.append(f"{self.truncated} answers stopped at --max-new-tokens, boxes may be missing [answers-truncated]")
+            lines.append(f"{counted(self.truncated, 'answer')} stopped at --max-new-tokens, boxes may be missing [answers-truncated]")
         for title, counts in (
             ("without an answer, see their column `error`; the same command tries them again", self.failed),
             ("dropped", self.dropped),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import msgspec
 
@@ -11,8 +12,14 @@ from groundswift.errors import GroundswiftError, error_at
 LOCAL_ENGINES = ("transformers", "vllm", "sglang", "lmdeploy")
 
 
+def row_files(folder: str) -> list[Path]:
+    """The JSONL files in a folder, hidden ones aside, in the order of their names."""
+    return sorted(path for path in Path(folder).glob("*.jsonl") if not path.name.startswith(".") and path.is_file())
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of one run. `data`: a JSONL file of rows or, with `classes`, a folder of images; `out`: the result file.
+    """Options of one run. `data`: a JSONL file of rows, a folder of such files or, with `classes`, of images; `out`: the result file,
+    or the folder of several.
 
     Limits are areas in px of the model input; `batch_size` None: as many rows as a budget of tokens allows.
     """
@@ -46,6 +53,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 600.0
     swift_options: tuple[str, ...] = ()
 
+    @property
+    def holds_row_files(self) -> bool:
+        """Whether `data` is a folder of JSONL files, each with a result of its own in the folder `out`."""
+        return os.path.isdir(self.data) and not (self.classes or self.prompt)
+
     def check(self) -> Settings:
         """The same settings. Raises GroundswiftError where options exclude each other or one is missing."""
         if self.url is None and self.model is None and not self.adapters:
@@ -55,8 +67,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         elif self.served_model is not None or self.family is not None:
             name = "--served-model" if self.served_model is not None else "--family"
             raise GroundswiftError(f"{name} is for --url; a local engine has --model and --template")
-        if os.path.isdir(self.data) and not (self.classes or self.prompt):
-            raise error_at(self.data, "is a folder", "a JSONL file of rows, or --classes (or --prompt) to ask of each image of the folder")
+        if os.path.isdir(self.data) and not (self.classes or self.prompt or row_files(self.data)):
+            expected = "a JSONL file of rows, a folder of such files, or --classes (or --prompt) to ask of each image of the folder"
+            raise error_at(self.data, "is a folder without a JSONL file", expected)
+        if self.out.lower().endswith(".csv"):
+            raise error_at(self.out, "the result is JSON lines", f"--out {os.path.splitext(self.out)[0]}.jsonl --csv, which writes both")
         if not os.path.isdir(self.data) and (self.classes or self.prompt):
             raise error_at(self.data, "is not a folder", "a folder of images with --classes and --prompt; rows have their own questions")
         self._check_decoding()

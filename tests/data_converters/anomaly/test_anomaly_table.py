@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from groundswift.data_converters.anomaly.csv_cells import COLUMNS, Line, csv_lines, neutralised, restored, table_lines
+from groundswift.csv_files import neutralised, restored
+from groundswift.data_converters.anomaly.csv_cells import COLUMNS, Line, csv_lines, table_lines
 
 HEAD = ",".join(COLUMNS)
 

@@ -1,15 +1,21 @@
-"""CSV files: records with the number of the line that each begins on."""
+"""CSV files: records with the number of the line that each begins on, and tables that a spreadsheet opens rightly."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from io import StringIO
 
-from groundswift.errors import error_at
-from groundswift.file_guard import regular_size
-from groundswift.storage import local_copy
-from groundswift.urls import shown
+from .errors import error_at
+from .file_guard import regular_size
+from .storage import local_copy
+from .urls import shown
 
+LONGEST_CELL = 32_767  # characters that a spreadsheet keeps
+FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")  # what a spreadsheet may run begins so; an apostrophe before it makes it text
+NEUTRALISED = re.compile(r"'+[=+\-@\t\r＝＋－＠]")
+BOM = "\ufeff"
 LONGEST_FIELD = 1 << 26  # characters; a longer one is a quotation mark that was never closed
 
 
@@ -38,3 +44,27 @@ def csv_records(path: str, expected: str, multiline: bool) -> Iterator[tuple[int
         raise error_at(f"{name}:{last + 1}", f"not CSV ({error})", expected) from None
     except OSError as error:
         raise error_at(name, f"cannot be read ({error.strerror})", expected) from None
+
+
+def neutralised(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def restored(cell: str) -> str:
+    """The text of a cell that was neutralised, or never had to be."""
+    return cell[1:] if NEUTRALISED.match(cell) else cell
+
+
+def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], bom: bool) -> Iterator[bytes]:
+    """The file of a table, cells neutralised; `bom`: with the mark by which spreadsheets know UTF-8."""
+    buffer = StringIO(newline="")
+    writer = csv.writer(buffer)
+    buffer.write(BOM if bom else "")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(map(neutralised, row))
+        yield buffer.getvalue().encode()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue().encode()
