@@ -67,5 +67,5 @@ def table_rows(result: Path) -> Iterator[tuple[str, ...]]:
 
 
 def text_of(value: Any) -> str:
-    """A cell; empty where there is no value."""
+    """A cell; a missing value is an empty one."""
     return "" if value is None else str(value)
