@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from io import BytesIO
 from itertools import accumulate
 
 import av
@@ -11,9 +13,10 @@ from clips import turn_clip, write_alarm_clip
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.JpegImagePlugin import get_sampling
 
 from groundswift.swift_plugins.tools.watch.alarms import AlarmRule
-from groundswift.swift_plugins.tools.watch.frames import Frame, Sampler, changed_share, thumbnail_of, to_pillow
+from groundswift.swift_plugins.tools.watch.frames import Encoder, Frame, Sampler, changed_share, jpeg_of, thumbnail_of
 from groundswift.swift_plugins.tools.watch.settings import Settings
 from groundswift.swift_plugins.tools.watch.verdicts import judge_of
 from groundswift.swift_plugins.tools.watch.waiting import Waiting
@@ -132,9 +135,13 @@ def test_a_change_is_seen_and_noise_is_not():
     noisy = (still + rng.integers(-8, 9, still.shape)).astype(np.uint8)
     moved = still.copy()
     moved[100:140, 100:140] = 200
-    before, after, other = (thumbnail_of(Image.fromarray(image)) for image in (still, noisy, moved))
+    before, after, other = (thumbnail_of(image) for image in (still, noisy, moved))
     assert changed_share(before, after) == 0
     assert changed_share(before, other) == pytest.approx(1600 / 76800, rel=0.3)
+
+
+def encoder(**more: object) -> Encoder:
+    return Encoder(Settings(source=".", url="http://127.0.0.1:1/v1", question="?", out=".", **more))
 
 
 def test_frames_of_a_phone_are_upright(tmp_path):
@@ -142,16 +149,48 @@ def test_frames_of_a_phone_are_upright(tmp_path):
     clip = turn_clip(write_alarm_clip(tmp_path / "phone.mp4", 0.2, 0, 1))
     with av.open(str(clip)) as container:
         stored = next(container.decode(video=0))
-        image = np.asarray(to_pillow(stored, None)).astype(int)
-        assert to_pillow(stored, 56).size == (42, 56)
+        image = encoder().pixels(stored).astype(int)
+        assert encoder(max_side=56).frame(stored, 0).size_wh == (42, 56)
     assert image.shape == (112, 84, 3)
     rows, columns = np.nonzero((image[..., 0] > 150) & (image[..., 2] < 90))
     assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == pytest.approx((24, 4, 64, 44), abs=2)
 
 
 def test_frames_are_reduced_to_their_longer_side():
-    assert to_pillow(Image.new("RGB", (640, 480)), 320).size == (320, 240)
-    assert to_pillow(Image.new("RGB", (640, 480)), 1000).size == (640, 480)
+    assert encoder(max_side=320).frame(Image.new("RGB", (640, 480)), 0).size_wh == (320, 240)
+    assert encoder(max_side=1000).frame(Image.new("RGB", (640, 480)), 0).size_wh == (640, 480)
+
+
+def test_one_encoder_takes_frames_of_any_size(tmp_path):
+    """A camera that was opened again may have another size."""
+    one = encoder()
+    for width, colour in ((64, "red"), (98, "blue"), (64, "lime")):
+        image = Image.new("RGB", (width, 50), colour)
+        frame = one.frame(av.VideoFrame.from_image(image).reformat(format="yuv420p"), 0)
+        shown = Image.open(BytesIO(frame.jpeg))
+        assert shown.size == frame.size_wh == (width, 50)
+        assert np.abs(np.asarray(shown).astype(int) - np.asarray(image)).max() <= 4
+
+
+@pytest.mark.parametrize("size_wh", [(1, 1), (97, 53), (640, 480)])
+@pytest.mark.parametrize("quality", [75, 90, 96])
+def test_the_jpeg_is_as_good_as_pillows(size_wh, quality, monkeypatch):
+    """Below quality 96 simplejpeg has the quicker cosine transform, whatever it is asked for."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*size_wh[::-1], 3), dtype=np.uint8)
+    ours = Image.open(BytesIO(jpeg_of(pixels, quality)))
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    pillows = Image.open(BytesIO(jpeg_of(pixels, quality)))
+    assert ours.size == pillows.size == size_wh
+    assert ours.quantization == pillows.quantization
+    assert get_sampling(ours) == get_sampling(pillows) == 2
+    errors = [float(np.mean((np.asarray(image).astype(int) - pixels) ** 2)) for image in (ours, pillows)]
+    assert errors[0] == pytest.approx(errors[1], rel=0.01)
+    assert np.array_equal(ours, pillows) is (quality == 96 or size_wh == (1, 1))
+
+
+def test_an_image_that_jpeg_cannot_hold_is_refused():
+    with pytest.raises(ValueError, match="70000x1 px"):
+        jpeg_of(np.zeros((1, 70_000, 3), np.uint8), 90)
 
 
 def judge(**more: object):

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 import http.client
+import io
 import json
 import os
+import socket
 import time
-from threading import Event, Timer
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from groundswift.chat_client import LARGEST
@@ -90,42 +92,29 @@ class Asker:
         was_open, attempts = self.connection is not None, 0
         while True:
             attempts += 1
-            late = Event()
             try:
-                return self._once(method, path, body, deadline, late)
+                return self._once(method, path, body, deadline)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self.close()
-                if late.is_set() or isinstance(error, TimeoutError):
+                if isinstance(error, TimeoutError):
                     return 0, b"server-timeout"
                 if not (was_open and attempts == 1):
                     return 0, b"server-unreachable"
 
-    def _once(self, method: str, path: str, body: bytes | None, deadline: float, late: Event) -> tuple[int, bytes]:
+    def _once(self, method: str, path: str, body: bytes | None, deadline: float) -> tuple[int, bytes]:
         connection = self.connection = self.connection or self._new()
-        connection.timeout = max(0.01, deadline - time.monotonic())
-
-        def end() -> None:
-            """End a request at its deadline, however slowly its bytes come."""
-            late.set()
-            if connection.sock is not None:
-                connection.sock.shutdown(2)
-
-        timer = Timer(connection.timeout, end)
-        timer.daemon = True
-        timer.start()
-        try:
-            if connection.sock is not None:
-                connection.sock.settimeout(connection.timeout)
-            connection.request(method, self.parts.path + path, body, self.headers)
-            response = connection.getresponse()
-            found = response.read(LARGEST + 1)
-            if len(found) > LARGEST or late.is_set():
-                raise http.client.HTTPException
-            if response.will_close or not response.isclosed():
-                self.close()
-            return response.status, found
-        finally:
-            timer.cancel()
+        connection.timeout = left(deadline)
+        connection.response_class = partial(TimedResponse, deadline)
+        if connection.sock is not None:
+            connection.sock.settimeout(connection.timeout)
+        connection.request(method, self.parts.path + path, body, self.headers)
+        response = connection.getresponse()
+        found = response.read(LARGEST + 1)
+        if len(found) > LARGEST:
+            raise http.client.HTTPException
+        if response.will_close or not response.isclosed():
+            self.close()
+        return response.status, found
 
     def _new(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self.parts.scheme == "https" else http.client.HTTPConnection
@@ -136,6 +125,40 @@ class Asker:
         if self.connection is not None:
             self.connection.close()
         self.connection = None
+
+
+class TimedResponse(http.client.HTTPResponse):
+    """A response that ends at a deadline, however slowly its bytes come: the timeout of a socket begins anew with each of them."""
+
+    def __init__(self, deadline: float, sock: socket.socket, *given: Any, **more: Any) -> None:
+        super().__init__(sock, *given, **more)
+        self.fp.close()
+        self.fp = io.BufferedReader(TimedBytes(sock, deadline))
+
+
+class TimedBytes(io.RawIOBase):
+    """What a socket receives before a deadline. Raises TimeoutError at it."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self.sock, self.deadline, self.raw = sock, deadline, sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int | None:
+        self.sock.settimeout(left(self.deadline))
+        return self.raw.readinto(into)
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()
+
+
+def left(deadline: float) -> float:
+    """Seconds until a deadline. Raises TimeoutError after it."""
+    if (seconds := deadline - time.monotonic()) <= 0:
+        raise TimeoutError
+    return seconds
 
 
 def reply_of(status: int, body: bytes) -> Reply:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -13,8 +12,9 @@ from PIL import Image
 from .settings import Settings
 
 THUMBNAIL_WH = (96, 72)
+MOST_PX = 65_500  # on a side of a JPEG
 GREY_STEP = 12  # of 255: a smaller difference is a camera's noise
-TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+QUARTERS = {90: 1, 180: 2, 270: 3}  # turns against the clock
 
 
 class Frame(NamedTuple):
@@ -45,48 +45,61 @@ class Sampler:
 
 
 class Encoder:
-    """Images of PyAV or Pillow as frames, numbered from 1."""
+    """Images of PyAV or Pillow as frames, numbered from 1. One reformatter for all frames of a video: a new one takes as long as its work."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.count = settings, 0
+        self.settings, self.count, self.reformatter = settings, 0, None
 
     def frame(self, image: Any, time_s: float) -> Frame:
-        """Encode one image."""
-        ready_s, at, buffer = time.perf_counter(), time.time(), BytesIO()
-        shown = to_pillow(image, self.settings.max_side)
-        shown.save(buffer, "JPEG", quality=self.settings.quality)
+        """Encode one image. Raises ValueError where JPEG cannot hold it."""
+        ready_s, at = time.perf_counter(), time.time()
+        pixels = self.pixels(image)
+        jpeg = jpeg_of(pixels, self.settings.quality)
         self.count += 1
-        small = None if self.settings.only_on_change is None else thumbnail_of(shown)
-        return Frame(self.count, time_s, ready_s, at, buffer.getvalue(), shown.size, small)
+        small = None if self.settings.only_on_change is None else thumbnail_of(pixels)
+        return Frame(self.count, time_s, ready_s, at, jpeg, (pixels.shape[1], pixels.shape[0]), small)
+
+    def pixels(self, image: Any) -> np.ndarray:
+        """An upright image, (height, width, 3) uint8 RGB, its longer side at most --max-side px."""
+        wanted = reduced_wh((image.width, image.height), self.settings.max_side)
+        if isinstance(image, Image.Image):
+            return np.asarray(image if image.size == wanted else image.resize(wanted, Image.Resampling.BILINEAR))
+        if self.reformatter is None:
+            from av.video.reformatter import VideoReformatter
+
+            self.reformatter = VideoReformatter()
+        pixels = self.reformatter.reformat(image, *wanted, "rgb24").to_ndarray()
+        quarters = QUARTERS.get(int(image.rotation) % 360)
+        return pixels if quarters is None else np.ascontiguousarray(np.rot90(pixels, quarters))
 
 
-def to_pillow(image: Any, max_side: int | None) -> Image.Image:
-    """An upright RGB image, its longer side at most `max_side` px."""
-    size_wh = image.width, image.height
+def reduced_wh(size_wh: tuple[int, int], max_side: int | None) -> tuple[int, int]:
+    """The size with its longer side at most `max_side` px."""
     scale = min(1.0, max_side / max(size_wh)) if max_side else 1.0
-    wanted = tuple(max(1, round(side * scale)) for side in size_wh)
-    if isinstance(image, Image.Image):
-        return image if scale == 1 else image.resize(wanted, Image.Resampling.BILINEAR)
-    turn = TURNS.get(int(image.rotation) % 360)
-    shown = image.to_image(width=wanted[0], height=wanted[1])
-    return shown if turn is None else shown.transpose(turn)
+    return max(1, round(size_wh[0] * scale)), max(1, round(size_wh[1] * scale))
 
 
-def thumbnail_of(image: Image.Image) -> np.ndarray:
+def jpeg_of(pixels: np.ndarray, quality: int) -> bytes:
+    """(height, width, 3) uint8 RGB as JPEG with chroma of half the width and height. Raises ValueError for more than 65,500 px."""
+    if max(pixels.shape) > MOST_PX:
+        raise ValueError(f"{pixels.shape[1]}x{pixels.shape[0]} px; JPEG holds {MOST_PX:,}")
+    try:
+        from simplejpeg import encode_jpeg
+    except ImportError:  # Pillow copies the pixels first
+        buffer = BytesIO()
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=2)
+        return buffer.getvalue()
+    return encode_jpeg(pixels, quality, "RGB", "420")
+
+
+def thumbnail_of(pixels: np.ndarray) -> np.ndarray:
     """A small grey image, (72, 96) uint8."""
-    reduced = image.reduce(max(1, min(image.width // THUMBNAIL_WH[0], image.height // THUMBNAIL_WH[1])))
+    height, width = pixels.shape[:2]
+    factor = max(1, min(width // THUMBNAIL_WH[0], height // THUMBNAIL_WH[1]))
+    reduced = Image.fromarray(pixels).reduce(factor)
     return np.asarray(reduced.convert("L").resize(THUMBNAIL_WH, Image.Resampling.BOX))
 
 
 def changed_share(before: np.ndarray, after: np.ndarray) -> float:
     """Share of the image, 0 to 1, whose grey differs by more than GREY_STEP."""
     return float(np.mean(np.abs(before.astype(np.int16) - after) > GREY_STEP))
-
-
-def paced(shots: Iterator[tuple[float, Any]], stop: Any) -> Iterator[tuple[float, Any]]:
-    """Images of a file at their own speed, as a camera would give them."""
-    started = time.monotonic()
-    for time_s, image in shots:
-        if stop.wait(max(0.0, started + time_s - time.monotonic())):
-            return
-        yield time_s, image

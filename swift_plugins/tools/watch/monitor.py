@@ -105,7 +105,11 @@ class Monitor:
             if self.stop.is_set():
                 return
             if sampler.takes(time_s):
-                frame = self.encoder.frame(image, time_s)
+                try:
+                    frame = self.encoder.frame(image, time_s)
+                except ValueError:
+                    self.figures.counts["frame-too-large"] += 1
+                    continue
                 self.recorder.add(frame)
                 self.waiting.put(frame)
                 if self.encoder.count == self.settings.limit:

@@ -14,7 +14,6 @@ from groundswift.errors import GroundswiftError, error_at
 from groundswift.images import open_image
 from groundswift.urls import scheme_of, shown
 
-from .frames import paced
 from .settings import CAMERA, Settings
 
 INSTALL = "pip install 'groundswift[watch]'"
@@ -34,24 +33,26 @@ class Source:
         self.problem = ""
         self.av = None if settings.kind == "folder" else load_av()
         self.started = time.monotonic()
+        self.zero: float | None = None  # of time.monotonic, where the time of a file that is watched as a camera is 0
 
     def shots(self) -> Iterator[Shot]:
         """Raises GroundswiftError where nothing can be read."""
         if self.settings.kind == "folder":
-            found = self._folder()
-        elif self.settings.kind == "file" or not self.settings.is_live:
-            found = self._once()
-        else:
-            return self._again_and_again()
-        return paced(found, self.stop) if self.settings.is_live else found
+            return self._folder()
+        if self.settings.kind == "file" or not self.settings.is_live:
+            return self._once()
+        return self._again_and_again()
 
     def _folder(self) -> Iterator[Shot]:
         paths = sorted(path for path in Path(self.settings.source).iterdir() if path.suffix.lower() in IMAGES)
         if not paths:
             raise error_at(self.name, "has no image", f"files {', '.join(sorted(IMAGES))}")
         for number, path in enumerate(paths):
+            time_s = (number + 0.5) / self.settings.fps
+            if not self._is_due(time_s):
+                return
             try:
-                yield (number + 0.5) / self.settings.fps, open_image(path)
+                yield time_s, open_image(path)
             except GroundswiftError:
                 self.counts["image-unreadable"] += 1
 
@@ -89,11 +90,19 @@ class Source:
             stream.thread_type = "SLICE" if self.settings.is_live else "AUTO"  # threads for frames hold several of them back
             number = 0
             for packet in container.demux(stream):
-                if self.stop.is_set():
+                if not self._is_due(packet.dts and float(packet.dts * packet.time_base)):
                     return
                 for image in self._images(packet):
                     yield image.time if image.time is not None else number / 25, image
                     number += 1
+
+    def _is_due(self, time_s: float | None) -> bool:
+        """Wait for the moment of a file's packet or image where it is watched as a camera; False where the run ends before it."""
+        if not self.settings.is_live or self.settings.kind not in ("file", "folder") or time_s is None:
+            return not self.stop.is_set()
+        if self.zero is None:
+            self.zero = time.monotonic() - time_s
+        return not self.stop.wait(max(0.0, self.zero + time_s - time.monotonic()))
 
     def _images(self, packet: Any) -> list[Any]:
         try:
