@@ -45,7 +45,7 @@ class Sampler:
 
 
 class Encoder:
-    """Images of PyAV or Pillow as frames, numbered from 1. One reformatter for all frames of a video: a new one takes as long as its work."""
+    """Images of PyAV or Pillow as frames, numbered from 1. One reformatter serves all frames: to make one takes as long as its work."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.count, self.reformatter = settings, 0, None
