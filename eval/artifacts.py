@@ -21,7 +21,7 @@ from .answers.protocol import Rules
 from .evaluated_run import Run
 from .json_items import list_items
 
-EVALUATION_FILES = ("metrics.json", "test_pred.json", "run.json", "report.html", "report.md")
+EVALUATION_FILES = ("metrics.json", "test_pred.json", "disagreements.csv", "run.json", "report.html", "report.md")
 
 COMPARE_FILES = frozenset({"report.html", "report.md", "summary.json", "paired.json"})
 

@@ -20,6 +20,9 @@ COUNTS = {  # of metrics.json, those that a reader has to know of where they are
     "references_without_words": "question without a word in its true answers: undefined",
     "choice_unreadable": "answer that chooses no option, or several: wrong",
     "choice_without_truth": "question whose true answer is not one of its options: undefined",
+    "verdict_unreadable": "answer without a declared verdict: wrong, no alarm",
+    "verdict_truth_unclear": "question for a verdict whose true answer is not a declared one: undefined",
+    "stage_unknown": "question of a stage other than 1 to 3: in no group of stages",
     "answers_truncated": "answer that stopped at its token limit",
 }
 GROUPS = {  # groups of counts; each key in them is one of REASONS or of the parser's warnings
@@ -62,6 +65,7 @@ REASONS = {
     "true-labels-several": "row whose answer has several labels",
     "question-duplicate": "duplicate question in --rows",
     "images-several": "row with several images",
+    "labels-missing": "row with ground-truth boxes without labels",
     "truth-missing": "row or image without a true answer",
     "truth-empty": "row whose true answer is empty",
     "truth-invalid": "row whose true answer is not text",

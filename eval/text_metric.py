@@ -101,7 +101,13 @@ class TextMetric(Metric):
         return read_questions(path, self.columns(), self.options["truth_path"] is None, self.options["on_error"])
 
     def read_answers(self, source: Path, truth: Questions, rules: Rules | None) -> TextAnswers:
-        return read_text_answers(truth, source, self.options["on_error"])
+        found = read_text_answers(truth, source, self.options["on_error"], self.columns().alternatives)
+        found.samples = self.to_score(found.samples)
+        return found
+
+    def to_score(self, samples: list[TextSample]) -> list[TextSample]:
+        """The samples that have an answer in text."""
+        return samples
 
     def score(self, answers: TextAnswers, truth: Questions) -> Evaluation:
         scored = self.score_samples(answers.samples)
@@ -117,7 +123,8 @@ class TextMetric(Metric):
         )
 
     def score_rows(self, texts: Sequence[str | None], rows: Sequence[Any], rules: Rules) -> Evaluation:
-        samples, dropped = samples_in_memory([row.row for row in rows], texts, self.columns())
+        found, dropped = samples_in_memory([row.row for row in rows], texts, self.columns())
+        samples = self.to_score(found)
         if not samples:
             return Evaluation({number.key: None for number in self.numbers}, counts={"rows_left_out": dict(dropped.counts)})
         scored = self.score_samples(samples)

@@ -16,6 +16,7 @@ from groundswift.records import read_jsonl
 from groundswift.spaces import space_row
 
 from ..ground_truth import OnError, Truth
+from .csv_results import is_table, read_table
 from .protocol import Rules
 from .to_boxes import Answers, Tokens, reader_of, size_problem
 
@@ -126,7 +127,7 @@ def usable_rows(
     Raises GroundswiftError as `drop` does, with `advice`.
     """
     whole = 0
-    for number, row in read_jsonl(path, kind):
+    for number, row in read_table(path, kind) if is_table(path) else read_jsonl(path, kind):
         value = row if isinstance(row, GroundswiftError) else value_of(row)
         if isinstance(value, BAD):
             drop(value, f"{path}:{number}", dropped, on_error, f"{whole} valid rows before it. {advice}")

@@ -17,6 +17,7 @@ from groundswift.records import TAGS, whole
 
 from ..count_ids import tally_lines
 from ..ground_truth import OnError
+from .first_token import Alternatives, first_alternatives
 from .referring_rows import ReferringRow
 from .swift_results import KEEPS_COLUMNS, NO_ANSWER, RESPONSE_MISSING, Problem, drop, usable_rows
 
@@ -49,16 +50,19 @@ class TextRow(ReferringRow):
 class Columns(NamedTuple):
     """Which columns to read. `truth`: that of the true answers, None for the usual ones; `groups`: those whose values make a group each.
 
-    `empty_truth`: whether an empty text is a true answer, as of an image without text.
+    `empty_truth`: whether an empty text is a true answer, as of an image without text. `alternatives`: whether answers have theirs.
+    `more`: columns that a metric reads by itself, which rows need not have.
     """
 
     truth: str | None = None
     groups: tuple[str, ...] = ()
     empty_truth: bool = False
+    alternatives: bool = False
+    more: tuple[str, ...] = ()
 
     def row_type(self) -> type[TextRow]:
         """A row that also has the named columns, under the names that `attribute` gives."""
-        named = dict.fromkeys(name for name in (self.truth, *self.groups) if name and name not in TextRow.__struct_fields__)
+        named = dict.fromkeys(name for name in (self.truth, *self.groups, *self.more) if name and name not in TextRow.__struct_fields__)
         fields = [(self.attribute(name), Any, msgspec.field(default=None, name=name)) for name in named]
         return msgspec.defstruct("NamedRow", fields, bases=(TextRow,)) if fields else TextRow
 
@@ -70,7 +74,7 @@ class Columns(NamedTuple):
 
 @dataclass
 class Question:
-    """A question, its true answers, the groups that it is in, and what a report shows."""
+    """A question, its true answers, the groups that it is in, what a report shows, and `more` columns by name."""
 
     sample_id: int | str | None
     text: str
@@ -78,6 +82,7 @@ class Question:
     groups: tuple[str, ...] = ()
     media: str = ""
     size_wh: tuple[int, int] = (0, 0)
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -114,11 +119,15 @@ class Questions:
 
 
 class TextSample(NamedTuple):
-    """A question and the answer to it, thinking removed; None without one. `status` is ok, empty, truncated or missing."""
+    """A question and the answer to it, thinking removed; None without one. `status` is ok, empty, truncated or missing.
+
+    `alternatives`: for its first token, where they were asked for and the answer has no thinking.
+    """
 
     question: Question
     answer: str | None
     status: str
+    alternatives: Alternatives = ()
 
     @property
     def text(self) -> str:
@@ -195,7 +204,8 @@ def question_of(row: TextRow, columns: Columns) -> Question | Problem:
     if not references:
         return Problem("truth-empty", "the true answer is empty", "text")
     groups = tuple(f"{name}: {str(getattr(row, columns.attribute(name)))[:80]}" for name in columns.groups)
-    return Question(row.sample_id, row.question(), references, groups, row.media(), row.size_wh or (0, 0))
+    more = {name: getattr(row, columns.attribute(name)) for name in columns.more}
+    return Question(row.sample_id, row.question(), references, groups, row.media(), row.size_wh or (0, 0), more)
 
 
 def true_value(row: TextRow, columns: Columns) -> Any:
@@ -217,13 +227,13 @@ def texts_of(value: Any) -> list[str] | None:
     return found
 
 
-def read_text_answers(questions: Questions, result: str | Path, on_error: OnError = "stop") -> TextAnswers:
-    """The answer to each question. The first one counts: swift appends to an existing file.
+def read_text_answers(questions: Questions, result: str | Path, on_error: OnError = "stop", alternatives: bool = False) -> TextAnswers:
+    """The answer to each question, with the `alternatives` for its first token. The first one counts: swift appends to an existing file.
 
     Raises GroundswiftError as `read_questions`, and where no answer belongs to a question. Duplicate answers and those to unknown
     questions are counted either way.
     """
-    answers: dict[Key, tuple[str, str]] = {}
+    answers: dict[Key, tuple[Any, ...]] = {}
     dropped, mode = (Tally(), "skip") if questions.own else (questions.dropped, on_error)
     rows, without_id, changed = 0, 0, Tally()
     for number, row, _ in usable_rows(result, TextRow, lambda _: None, dropped, mode):
@@ -240,7 +250,7 @@ def read_text_answers(questions: Questions, result: str | Path, on_error: OnErro
         elif key in answers:
             questions.dropped.add("row-duplicate", where)
         else:
-            answers[key] = answer_of(row, where, changed)
+            answers[key] = (*answer_of(row, where, changed), first_alternatives_of(row) if alternatives else ())
     if not answers and questions.found and "question-unknown" in questions.dropped.counts:
         raise GroundswiftError(no_join(questions, result))
     samples = [TextSample(question, *answers.get(key, (None, "missing"))) for key, question in in_order(questions)]
@@ -263,6 +273,11 @@ def answer_of(row: TextRow, where: str, changed: Tally) -> tuple[str, str]:
         changed.add("thinking-removed", where)
         said = said.strip()
     return said, "truncated" if row.was_truncated() else "ok" if said.strip() else "empty"
+
+
+def first_alternatives_of(row: TextRow) -> Alternatives:
+    """What could begin an answer; () where it begins with thinking."""
+    return () if any(mark in row.response for mark in THINKING) else first_alternatives(row.logprobs)
 
 
 def missing_warning(samples: list[TextSample]) -> list[dict[str, Any]]:

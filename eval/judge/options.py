@@ -60,6 +60,7 @@ class Judged(NamedTuple):
     counts: dict[str, Any]
     tables: tuple[Table, ...]
     warnings: list[dict[str, Any]]
+    models: list[str]
 
 
 def judges_of(options: dict[str, Any]) -> list[Judge]:
@@ -133,9 +134,8 @@ def judged(judges: Sequence[Judge], samples: Sequence[TextSample], options: dict
         for place, verdict in zip(places, asked.verdicts, strict=True):
             votes[place][number] = verdict.vote
             shown[place][f"judge {asked.model}"] = verdict.text or verdict.problem
-    tables = (judge_table(found), disagreements(found, [samples[place] for place in places]))
     warnings = [{"id": "verdicts-missing", "message": f"{text}; {WITHOUT}"} for asked in found if (text := asked.missing())]
-    return Judged(votes, shown, counts_of(found), tables, warnings)
+    return Judged(votes, shown, counts_of(found), (judge_table(found),), warnings, [asked.model for asked in found])
 
 
 def counts_of(found: Sequence[Asked]) -> dict[str, Any]:
@@ -160,20 +160,6 @@ def judge_table(found: Sequence[Asked]) -> Table:
     ]
     names = [f"kappa with {asked.model}" for asked in found if len(found) > 1]
     return Table("judges", "Judges", ["judge", "yes", "no", "without a verdict", *names], rows)
-
-
-def disagreements(found: Sequence[Asked], samples: Sequence[TextSample]) -> Table:
-    """The answers on which judges differ, the first LISTED."""
-    rows = []
-    for number, sample in enumerate(samples):
-        votes = [asked.verdicts[number].vote for asked in found]
-        if len({vote for vote in votes if vote is not None}) > 1:
-            said = ["-" if vote is None else "yes" if vote else "no" for vote in votes]
-            texts = (sample.question.text, " | ".join(sample.question.references), sample.text)
-            rows.append([str(sample.question.sample_id), *(text[:LISTED] for text in texts), *said])
-    heads = ["sample_id", "question", "true answers", "answer", *(asked.model for asked in found)]
-    note = f"the first {LISTED} of {len(rows)}" if len(rows) > LISTED else ""
-    return Table("judge-disagreements", "Disagreements of judges", heads, rows[:LISTED], note=note)
 
 
 def judge_terms(judges: Sequence[Judge], options: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ BUILT_IN = {
     "ocr": ".ocr:Ocr",
     "question_answering": ".question_answering:QuestionAnswering",
     "video_answering": ".video_answering:VideoAnswering",
+    "anomaly": ".anomaly:Anomaly",
     "protocols": ".protocols:Protocols",
 }
 

@@ -9,17 +9,21 @@ from typing import Any
 
 import click
 
+from groundswift.atomic_write import write_whole
+from groundswift.csv_files import csv_lines
+
 from ..answers.choices import LETTERS, chosen, options_of
 from ..answers.protocol import Rules
 from ..answers.text_measures import ANLS_THRESHOLD, NORMALIZATIONS, anls, normalizations, normalizer
 from ..answers.text_rows import Questions, TextAnswers, TextSample
 from ..answers.vqa import LEAST_ANNOTATORS, contains, is_close, vqa_accuracy
-from ..evaluated_run import Number
+from ..evaluated_run import Number, Table
 from ..judge.client import Judge
-from ..judge.options import JUDGE_OPTIONS, Judged, judge_terms, judged, judges_of
+from ..judge.options import JUDGE_OPTIONS, LISTED, Judged, judge_terms, judged, judges_of
 from ..judge.votes import agrees, kappa, majority
 from ..text_metric import TEXT_OPTIONS, Column, Scored, TextMetric
 
+DIFFERING = "disagreements.csv"  # in the output folder
 DEFAULT_NORMALIZATIONS = ("nfkc", "casefold", "whitespace", "punctuation")
 CHOICES = f"Options of a choice: A,B or cat,dog, or `{LETTERS}`: those that the question lists."
 
@@ -89,11 +93,14 @@ class QuestionAnswering(TextMetric):
         Number("substring_judge", "substring and judge"),
         Number("judge_agreement", "judges agree"),
         Number("judge_kappa", "kappa of judges"),
+        Number("substring_agreement", "substring agrees with judges"),
+        Number("substring_kappa", "kappa of substring and judges"),
     )
     options = options_of_command(None)
     comparable_terms = {**TextMetric.comparable_terms, "choices": None, "tolerance": None, "judges": None, "judge_prompt": None}
     judges: Sequence[Judge] = ()
     verdicts: Judged | None = None
+    differing: Sequence[list[str]] = ()
 
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:
         source, rules = super().source(result)
@@ -144,7 +151,16 @@ class QuestionAnswering(TextMetric):
             return Scored(columns, shown, counts)
         columns |= judge_columns(found, substring)
         both = [{**each, **said} for each, said in zip(shown, found.shown, strict=True)]
-        return Scored(columns, both, counts | found.counts, found.tables)
+        self.differing = differing_answers(samples, found, substring)
+        return Scored(columns, both, counts | found.counts, (*found.tables, differing_table(self.differing, found.models)))
+
+    def write(self, folder: Path, answers: TextAnswers, truth: Questions) -> dict[str, str]:
+        """Every answer on which judges differ, or the majority and the substring, as a table for a spreadsheet."""
+        if self.verdicts is None:
+            return {}
+        columns, rows = differing_columns(self.verdicts.models), ([str(cell) for cell in row] for row in self.differing)
+        write_whole(folder / DIFFERING, csv_lines(columns, rows, bom=True))
+        return {"judge_disagreements": DIFFERING}
 
     def choice(self, sample: TextSample) -> tuple[float | None, str | None, bool]:
         """Whether the chosen option is a true one, None where that is undefined; the option; whether the true answers name none."""
@@ -166,9 +182,37 @@ def judge_columns(found: Judged, substring: Sequence[float]) -> dict[str, Any]:
     votes = [majority(each) for each in found.votes]
     both = [0.0 if not part else None if vote is None else float(vote) for part, vote in zip(substring, votes, strict=True)]
     several = [agrees(each) for each in found.votes]
+    pairs = [(bool(part), vote) for part, vote in zip(substring, votes, strict=True)]
+    same = [agrees(each) for each in pairs]
     return {
         "judge": Column([None if vote is None else float(vote) for vote in votes]),
         "substring_judge": Column(both),
         "judge_agreement": Column([None if each is None else float(each) for each in several], per_sample=False),
         "judge_kappa": Kappa(found.votes),
+        "substring_agreement": Column([None if each is None else float(each) for each in same], per_sample=False),
+        "substring_kappa": Kappa(pairs),
     }
+
+
+def differing_answers(samples: Sequence[TextSample], found: Judged, substring: Sequence[float]) -> list[list[str]]:
+    """Every answer on which judges differ, or their majority and the substring: id, texts, who says that it is right."""
+    rows = []
+    for sample, votes, part in zip(samples, found.votes, substring, strict=True):
+        vote = majority(votes)
+        if agrees(votes) is False or (vote is not None and vote != bool(part)):
+            texts = (sample.question.text, " | ".join(sample.question.references), sample.text)
+            said = ["-" if each is None else "yes" if each else "no" for each in (*votes, vote)]
+            rows.append([str(sample.question.sample_id), *texts, "yes" if part else "no", *said])
+    return rows
+
+
+def differing_columns(models: Sequence[str]) -> list[str]:
+    """The heads of a table of such answers."""
+    return ["sample_id", "question", "true answers", "answer", "substring", *models, "majority"]
+
+
+def differing_table(rows: Sequence[Sequence[str]], models: Sequence[str]) -> Table:
+    """The same for the report, the first LISTED of them, texts shortened."""
+    note = f"the first {LISTED} of {len(rows)}; {DIFFERING} has all" if len(rows) > LISTED else ""
+    shown: list[list[Any]] = [[cell[:LISTED] for cell in row] for row in rows[:LISTED]]
+    return Table("judge-disagreements", "Disagreements of judges and substring", differing_columns(models), shown, note=note)

@@ -147,6 +147,18 @@ def answer_rows(metric: str) -> list[dict[str, Any]]:
             row |= {"response": answer, "labels": labels, "objects": {"ref": [label], "bbox": [box], "bbox_type": "real"}}
         if metric in ("question-answering", "video-answering"):
             row |= {"response": draw.choice("ABC"), "labels": draw.choice("ABC"), "videos": [f"{number // 3}.mp4"]}
+        if metric == "anomaly" and number % 3:
+            first, second = draw.sample(["yes", "no"], 2)
+            question = f"Anomaly {number}? A. {first} B. {second} Answer with A or B."
+            tokens = [{"token": letter, "logprob": -draw.random()} for letter in "AB"]
+            row = text_row(number, draw.choice("AB"), draw.choice("AB"), question, size_wh=SIZE, images=row["images"], stage=number % 4)
+            row |= {"prompt": "locate.verdict.en.1", "class_name": draw.choice(["tip", "bubble"])}
+            row |= {"logprobs": {"content": [{**tokens[0], "top_logprobs": tokens}]}}
+        elif metric == "anomaly":
+            label = draw.choice(["tip", "bubble"])
+            objects = {"ref": [label], "bbox": [box], "bbox_type": "real"}
+            row |= {"response": format_answer([Located(label, moved)], "qwen2_vl"), "labels": "<ref-object><bbox>", "objects": objects}
+            row |= {"stage": number % 4}
         rows.append(row)
     return rows
 
@@ -159,6 +171,7 @@ OF_ROWS = {
     "ocr": (),
     "question-answering": ("--choices", "A,B,C"),
     "video-answering": ("--choices", "A,B,C"),
+    "anomaly": ("--family", "qwen2_vl", "--anomalous", "yes", "--normal", "no"),
 }
 
 
