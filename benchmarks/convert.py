@@ -2,6 +2,7 @@
 
     python benchmarks/convert.py                    # everything, on a file of the size of COCO train2017 and 1 million referring rows
     python benchmarks/convert.py --share 0.02       # a small part of both
+    python benchmarks/convert.py --only coco --before 4bc2397    # and an earlier build, on one worker
     python benchmarks/convert.py --only coco --datumaro-python other/bin/python    # where Datumaro is installed elsewhere
 
 coco  an annotation file to JSONL: ours, as the command does it on all processors and on one; the typed decode alone; json.load +
@@ -20,33 +21,38 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from big_coco import ANNOTATIONS, IMAGES
+from builds import earlier_tree
 from convert_peers import measured, missing
 from measure import options_of, rounds
 from tqdm import tqdm
 
 ROWS = 1_000_000
-TARGETS = {"times typed": 4, "memory GB": 1.0, "times faster": 10, "rows MB": 300}
+TARGETS = {"times typed": 4, "memory GB": 1.0, "times faster": 10, "times faster, alone": 12, "rows MB": 300}
 HERE = Path(__file__).parent
 NAMES = {
     "typed": "typed decode alone",
     "ours": "groundswift",
     "alone": "... --workers 1",
+    "before": "... the earlier build",
     "usual": "the usual script",
     "datumaro": "Datumaro's import",
 }
 
 
-def coco(folder: Path, share: float, repeats: int, datumaro_python: str) -> list[str]:
-    """The lines to print: seconds and peak memory of each way, and how they compare."""
+def coco(folder: Path, share: float, repeats: int, datumaro_python: str, earlier: Path | None) -> list[str]:
+    """The lines to print: seconds and peak memory of each way, and how they compare. `earlier`: the files of an earlier build."""
     file = folder / "instances_train2017.json"
     subprocess.run([sys.executable, HERE / "big_coco.py", file, "--share", str(share)], check=True, stdout=subprocess.DEVNULL)
     runs: dict[str, list[dict[str, float]]] = {peer: [] for peer in NAMES}
     for number in tqdm(range(repeats), desc="coco", unit="round"):
         for peer in ("typed", "alone", "ours", *(["usual"] if number % 3 == 0 else [])):
             runs[peer].append(measured(peer, file, folder / f"{peer}.jsonl"))
+        if earlier:
+            runs["before"].append(measured("alone", file, folder / "before.jsonl", tree=earlier))
     problem = missing("datumaro", datumaro_python)
     if not problem:
         runs["datumaro"].append(measured("datumaro", file, python=datumaro_python))
@@ -62,8 +68,12 @@ def coco(folder: Path, share: float, repeats: int, datumaro_python: str) -> list
         f"  ours / typed         {seconds['ours'] / seconds['typed']:8.2f}    (target: at most {TARGETS['times typed']})",
         f"  ours, peak memory    {memory['ours']:8.2f} GB (target: at most {TARGETS['memory GB']})",
         f"  usual / ours         {seconds['usual'] / seconds['ours']:8.2f}    (target: at least {TARGETS['times faster']})",
-        f"  usual / ... of one   {seconds['usual'] / seconds['alone']:8.2f}",
+        f"  usual / ... of one   {seconds['usual'] / seconds['alone']:8.2f}    (target: at least {TARGETS['times faster, alone']})",
     ]
+    if earlier:
+        same = (folder / "before.jsonl").read_bytes() == (folder / "alone.jsonl").read_bytes()
+        faster = statistics.median(old["seconds"] / new["seconds"] for old, new in zip(runs["before"], runs["alone"], strict=True))
+        lines.append(f"  the earlier build    {faster:8.2f}    times as long on one worker, rows {'the same' if same else 'DIFFER'}")
     if problem:
         return [*lines, f"  Datumaro: {problem}"]
     return [*lines, f"  Datumaro / ours      {seconds['datumaro'] / seconds['ours']:8.2f}    (target: at least {TARGETS['times faster']})"]
@@ -129,12 +139,13 @@ def main() -> int:
         share={"type": float, "default": 1.0, "help": "of the annotation file and of the rows"},
         repeats=rounds(5),
         only={"choices": ["coco", "rows", "ray"]},
+        before={"metavar": "REVISION", "help": "also time the build of this revision on one worker"},
         datumaro_python={"default": sys.executable, "help": "an interpreter that has Datumaro"},
     )
     same, lines = True, []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, earlier_tree(options.before) if options.before else nullcontext() as earlier:
         if options.only in (None, "coco"):
-            lines += coco(Path(folder), options.share, options.repeats, options.datumaro_python)
+            lines += coco(Path(folder), options.share, options.repeats, options.datumaro_python, earlier)
         if options.only != "coco":
             more, same = rows(Path(folder), options.share, options.only)
             lines += more

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from builds import environment
 from measure import PeakOfAll
 
 NEEDS = {
@@ -148,16 +149,18 @@ def missing(peer: str, python: str = sys.executable) -> str | None:
     return None if found else f"{package} is not installed: pip install -e '{extra}'"
 
 
-def measured(peer: str, file: Path, out: Path | None = None, python: str = sys.executable) -> dict[str, float]:
+def measured(peer: str, file: Path, out: Path | None = None, python: str = sys.executable, tree: Path | None = None) -> dict[str, float]:
     """Run one peer in a process of its own: `seconds`, `peak_bytes`, and counts. `python`: an interpreter that has its package.
 
-    Raises SystemExit where the package is missing, CalledProcessError where the peer fails.
+    `tree`: the files of an earlier build, whose own copy of this script runs. Raises SystemExit where the package is missing,
+    CalledProcessError where the peer fails.
     """
     problem = missing(peer, python)
     if problem:
         raise SystemExit(problem)
-    command = [python, __file__, peer, str(file), *(["--out", str(out)] if out else [])]
-    shown = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    script = Path(__file__) if tree is None else tree / "benchmarks" / Path(__file__).name
+    command = [python, str(script), peer, str(file), *(["--out", str(out)] if out else [])]
+    shown = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment(tree) if tree else None).stdout
     return json.loads(shown.splitlines()[-1])
 
 

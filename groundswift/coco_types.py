@@ -112,7 +112,7 @@ LenientFile, RotatedFile = (
 
 
 class PieceAnnotation(msgspec.Struct, gc=False):
-    """A `CocoAnnotation` that fits into columns: with an id of its own and a box of four numbers."""
+    """A `CocoAnnotation` that fits into columns: with an id of its own and a box of four numbers. `attributes` may hold a rotation."""
 
     id: int
     image_id: int
@@ -121,12 +121,7 @@ class PieceAnnotation(msgspec.Struct, gc=False):
     area: float | None = None
     iscrowd: int | float | bool = 0
     ignore: Any = None
-
-
-class RotatedPieceAnnotation(PieceAnnotation, gc=False):
-    """One of a file that may hold rotated boxes."""
-
-    attributes: Any = None
+    attributes: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class OutImage(CocoImage, omit_defaults=True):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from .urls import is_url, joined_inside
+
+NO_NAMES = frozenset(("", os.curdir, os.pardir))
 
 
 class NotAFile(OSError):
@@ -41,15 +44,25 @@ def path_inside(folder: str, name: str) -> str | None:
     Text alone: no file is touched. The folder may be a URL; then no spelling of slashes and dots that a server could decode
     leaves it either.
     """
-    if "\0" in name:
-        return None
-    if is_url(folder):
-        return joined_inside(folder, name)
-    if os.sep not in name and name not in ("", os.curdir, os.pardir):  # most are a plain name
-        return f"{folder.rstrip(os.sep)}{os.sep}{name}"
-    if is_url(name):
-        return None
-    parts = os.path.normpath(name).split(os.sep)
-    if not name or os.path.isabs(name) or parts[0] in (os.curdir, os.pardir):
-        return None
-    return os.path.join(folder, *parts)
+    return paths_inside(folder)(name)
+
+
+def paths_inside(folder: str) -> Callable[[str], str | None]:
+    """`path_inside` of one folder, for many names."""
+    remote, start = is_url(folder), folder.rstrip(os.sep) + os.sep
+
+    def path(name: str) -> str | None:
+        if "\0" in name:
+            return None
+        if remote:
+            return joined_inside(folder, name)
+        if os.sep not in name and name not in NO_NAMES:  # most are a plain name
+            return start + name
+        if is_url(name):
+            return None
+        parts = os.path.normpath(name).split(os.sep)
+        if not name or os.path.isabs(name) or parts[0] in (os.curdir, os.pardir):
+            return None
+        return os.path.join(folder, *parts)
+
+    return path

@@ -41,7 +41,10 @@ def make_block(make: Make, on_error: OnError, items: list[Any]) -> Made:
     """The lines of one block. A pure function: the same block gives the same bytes wherever it runs."""
     log, totals, rows = IssueLog(on_error), Totals(), []
     with without_collection():
-        for item in items:
+        many = getattr(make, "many", None)
+        if many:
+            rows += many(items, log)
+        for item in () if many else items:
             if isinstance(item, Issue):
                 log.add(item)
                 continue
@@ -56,7 +59,8 @@ def make_block(make: Make, on_error: OnError, items: list[Any]) -> Made:
                 found = len(row.objects.bbox)
                 totals.objects += found
                 totals.negatives += not found
-    totals.rows = len(rows)
+        totals.rows = len(rows)
+        rows.clear()  # else the collector, on again, would walk over all of them
     return Made(lines, totals, log, len(items))
 
 

@@ -116,8 +116,12 @@ class ImageItems:
             boxes = [list(map(whole, box)) if any(map(float.is_integer, box)) else box for box in boxes]
         if self.plain[index]:
             return ImageItem(image, None, self.ranks[here].tolist(), boxes)
-        others = [self.others.annotation(each) for each in range(self.other_ends[index - 1] if index else 0, self.other_ends[index])]
+        others = self.others_of(index)
         return ImageItem(image, None, self.ranks[here].tolist(), boxes, others) if self.sound[index] else ImageItem(image, others)
+
+    def others_of(self, index: int) -> list[CocoAnnotation]:
+        """The annotations of an image that are to be checked one by one; of a sound one its crowds."""
+        return [self.others.annotation(each) for each in range(self.other_ends[index - 1] if index else 0, self.other_ends[index])]
 
 
 def _unpacked(images: bytes, fields: dict[str, Any]) -> ImageItems:

@@ -20,7 +20,7 @@ import numpy as np
 
 from groundswift.coco_decoding import ROTATION, degrees_of
 from groundswift.coco_file import CocoCategory, CocoImage
-from groundswift.coco_types import PieceAnnotation, RotatedPieceAnnotation
+from groundswift.coco_types import PieceAnnotation
 from groundswift.file_guard import regular_size
 from groundswift.gc_control import without_collection
 from groundswift.storage import local_copy
@@ -31,10 +31,11 @@ from ...tasks.annotation_table import CocoColumns, Columns, columns_of
 
 PIECE = 1 << 20  # bytes: what is decoded together fits into the processor's caches
 MANY = 64  # pieces that are worth sharing
-IGNORE = attrgetter("ignore")
+IGNORE, ATTRIBUTES = attrgetter("ignore"), attrgetter("attributes")
 KEY = b'"annotations"'
 ARRAY = re.compile(KEY + rb"\s*:\s*\[\s*")
 BOUNDARY = re.compile(rb"\}\s*,\s*(?=\{)")
+_decode = msgspec.json.Decoder(list[PieceAnnotation]).decode
 
 
 class Rest(msgspec.Struct):
@@ -43,12 +44,6 @@ class Rest(msgspec.Struct):
     images: list[CocoImage] | None = None
     annotations: list[PieceAnnotation] = []
     categories: list[CocoCategory] | None = None
-
-
-class RotatedRest(Rest):
-    """The same of a file that may have rotated boxes."""
-
-    annotations: list[RotatedPieceAnnotation] = []
 
 
 def read_pieces(path: str | Path, pool: WorkerPool, piece_bytes: int = PIECE) -> CocoColumns | None:
@@ -68,10 +63,8 @@ def read_pieces(path: str | Path, pool: WorkerPool, piece_bytes: int = PIECE) ->
             last = starts[len(parts)]
             if text.find(KEY, last) >= 0:  # a second array, perhaps
                 return None
-            rest = b"{" + KEY + b":[" + text[last:]
-            rotated = ROTATION in rest
-            tail = msgspec.json.decode(rest, type=RotatedRest if rotated else Rest)
-            if not plain(tail.annotations, rotated):
+            tail = msgspec.json.decode(b"{" + KEY + b":[" + text[last:], type=Rest)
+            if not plain(tail.annotations):
                 return None
             parts.append(columns_of(tail.annotations))
     except (OSError, ValueError, OverflowError, *NOT_JSON):  # no bytes to be mapped, an id beyond 64 bits
@@ -106,15 +99,20 @@ def decoded_piece(path: Path, span: tuple[int, int]) -> Columns | None:
     text[0] = ord("[")
     text[text.rindex(b"}") + 1 :] = b"]"  # in place of what separates it from the next
     try:
-        rotated = ROTATION in text
-        annotations = msgspec.json.decode(text, type=list[RotatedPieceAnnotation if rotated else PieceAnnotation])
+        annotations = _decode(text)
     except NOT_JSON:
         return None
-    return columns_of(annotations) if plain(annotations, rotated) else None
+    return columns_of(annotations) if plain(annotations) else None
 
 
-def plain(annotations: list[PieceAnnotation], rotated: bool) -> bool:
+def plain(annotations: list[PieceAnnotation]) -> bool:
     """Whether no annotation is marked ignore or rotated, which columns do not hold."""
     if any(map(IGNORE, annotations)):
         return False
-    return not rotated or all(degrees_of(row.attributes) % 360 == 0 for row in annotations)
+    return not any(rotated(raw) for raw in map(ATTRIBUTES, annotations) if raw is not msgspec.UNSET)
+
+
+def rotated(attributes: msgspec.Raw) -> bool:
+    """Whether the attributes of an annotation state a rotation by other than whole turns."""
+    raw = bytes(attributes)
+    return ROTATION in raw and degrees_of(msgspec.json.decode(raw)) % 360 != 0

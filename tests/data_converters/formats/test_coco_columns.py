@@ -55,6 +55,25 @@ def test_columns_and_one_by_one_make_the_same_rows(order, classes):
         assert made[0] == made[1], seed
 
 
+@pytest.mark.parametrize("prompts", ["fixed", "sampled"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_block_of_images_makes_the_rows_of_each(order, prompts):
+    """With names that lead out of the folder, images without a size, crowds, and problems."""
+    options = CocoOptions(annotations="memory", order=order, prompts=prompts, check_images=False, on_error="skip")
+    for seed in SEEDS:
+        rng = random.Random(seed)
+        images = [CocoImage(number, rng.choice([f"{number}.jpg", f"a/{number}.jpg"]), 40, 30) for number in (5, 2, 8)]
+        images += [CocoImage(9, "../9.jpg", 40, 30), CocoImage(11, "11.jpg", 0, 30)][: rng.randint(0, 2)]
+        coco = CocoFile(images, annotations_of(some_annotations(rng)), CATEGORIES)
+        make = detection_reading(coco, options, ImageFolder("/p", False), IssueLog("skip")).make
+        make = msgspec.structs.replace(make, items=items_by_columns(images, columns_of(coco.annotations), RANKS, order))
+        start, one, many = rng.randint(0, 2), IssueLog("skip"), IssueLog("skip")
+        wanted = range(start, len(images), rng.choice([1, 2]))
+        expected = [msgspec.json.encode(row) for index in wanted for row in make(index, one)]
+        assert [msgspec.json.encode(row) for row in make.many(list(wanted), many)] == expected, seed
+        assert (many.counted.counts, many.counted.examples) == (one.counted.counts, one.counted.examples), seed
+
+
 def test_valid_boxes_are_not_checked_one_by_one():
     crowd = CocoAnnotation(2, 3, [0.0, 0.0, 5.0, 5.0], id=9, iscrowd=1)
     values = [(2, 7, [1, 2.5, 3, 4], 0), (5, 3, [0, 0, 40, 30], 0), (2, 3, [0, 0, 1, 1], 0), (8, 3, [9, 9, -1, 1], 0)]
