@@ -102,13 +102,18 @@ def filled(text: str, values: Mapping[str, str]) -> str:
     return _FIELD.sub(lambda field: values.get(field[0][1:-1], field[0]), text)
 
 
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # characters that no class name has
+
+
 def written_name(name: str) -> str:
     """A class name as written in a list of names: a JSON string if it has a comma, a quote or a line break, else unchanged."""
     return json.dumps(name, ensure_ascii=False) if _NEEDS_QUOTES.search(name) else name
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise GroundswiftError where a class name holds one of swift's tags."""
+    """Raise GroundswiftError where a class name holds one of swift's tags, or a control character."""
     for name in names:
         if tag := swift_tag_in(name):
             raise error_at(f"category name {name!r}", f"holds {tag}, which swift would replace", "text without swift's tags")
+        if UNPRINTABLE.search(name):
+            raise error_at(f"category name {name!r}", "holds a control character", "printable text (--rename-class)")

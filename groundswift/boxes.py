@@ -75,7 +75,8 @@ def exact_repeats(groups: Sequence[NDArray[np.int64]], boxes: ArrayLike, scores:
     `groups` are columns (N,), such as image and class.
     """
     boxes = as_boxes(boxes)
-    mixed = sum(column * weight for column, weight in zip((*boxes.T, *groups), HASH_WEIGHTS, strict=False))  # equal for equal boxes
+    with np.errstate(all="ignore"):  # numbers that are not finite
+        mixed = sum(column * weight for column, weight in zip((*boxes.T, *groups), HASH_WEIGHTS, strict=False))  # equal for equal boxes
     by_hash = np.argsort(mixed, kind="stable")
     twice = np.flatnonzero(mixed[by_hash][1:] == mixed[by_hash][:-1])
     suspects = np.unique(by_hash[np.concatenate([twice, twice + 1])])  # sorting all by each column would take several times as long

@@ -42,6 +42,11 @@ def error_at(where: object, what: str, expected: str = "", kind: type[Groundswif
     return kind(one_line(f"{where}: {what}" + (f"; expected {expected}" if expected else "")))
 
 
+def shortened(text: str, most: int = 1000) -> str:
+    """A text of at most so many characters: its start and its end, which says what was expected."""
+    return text if len(text) <= most else f"{text[: most * 3 // 4]} ... {text[-most // 4 + 5 :]}"
+
+
 class Tally:
     """Counts of what was skipped or changed, by reason, with the first examples of each, without secrets of URLs."""
 
@@ -55,7 +60,7 @@ class Tally:
         self.counts[reason] += count
         kept = self.examples.setdefault(reason, [])
         if example != "" and len(kept) < self.EXAMPLES:
-            kept.append(one_line(without_secrets(str(example))))
+            kept.append(shortened(one_line(without_secrets(str(example)))))
 
     def merge(self, other: Tally) -> None:
         """Take in the counts of another tally, and its examples where there is room."""

@@ -67,6 +67,11 @@ def is_folder(path: str | Path) -> bool:
     return is_web(path) or _kind(path) == "directory"
 
 
+def no_folder(path: str | Path) -> str:
+    """Why something that should be a folder is none, in words."""
+    return "a file, not a folder" if is_file(path) else "no such folder"
+
+
 def stat_key(path: str | Path) -> tuple[int | None, int | str | None]:
     """(size in bytes, time of change in ns or the store's mark of the content): equal as long as a file is the same one.
 

@@ -13,7 +13,7 @@ import msgspec
 from groundswift.box_checks import box_problem, finite
 from groundswift.errors import error_at
 from groundswift.file_guard import path_inside
-from groundswift.storage import is_folder
+from groundswift.storage import is_folder, no_folder
 from groundswift.urls import file_name, folder_of, is_url, is_web, shown
 
 from ..issues import Issue, IssueLog
@@ -82,7 +82,7 @@ def image_folder_of(images: str | None, annotations: str, check: bool, kind: typ
     if images is None:
         images = annotations if _holds_files(annotations) else folder_of(annotations)
     if check and not is_folder(images):
-        raise error_at(shown(images), "no such folder", "the image folder (--images), or --no-check-images")
+        raise error_at(shown(images), no_folder(images), "the image folder (--images), or --no-check-images")
     return kind(images.rstrip("/") if is_url(images) else str(Path(images).resolve()), check)
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from groundswift.atomic_write import staged
 from groundswift.errors import error_at
-from groundswift.storage import cache_error, cache_folder, identity, repeated, store_of
+from groundswift.storage import cache_error, cache_folder, identity, no_folder, repeated, store_of
 from groundswift.urls import is_url, is_web, join, shown, without_password
 
 AT_ONCE = 256  # files that are asked for together
@@ -84,7 +84,8 @@ def folder_at(path: str, expected: str, texts: frozenset[str] = WHOLE) -> Folder
     if is_url(path):
         return Folder(str(stand_in(path, expected, texts)), path.rstrip("/"))
     if not os.path.isdir(path):
-        raise error_at(path, "no such folder", expected)
+        near = f", such as {os.path.dirname(path) or os.curdir}" if os.path.isfile(path) else ""
+        raise error_at(path, no_folder(path), expected + near)
     return Folder(path, path)
 
 

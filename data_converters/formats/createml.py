@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from groundswift.atomic_write import write_whole
+from groundswift.errors import error_at
 from groundswift.records import whole
 from groundswift.worker_pool import WorkerPool
 
@@ -77,6 +78,8 @@ class CreatemlOptions(LabelOptions, frozen=True, kw_only=True):
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         source = os.path.join(self.annotations, ROBOFLOW) if os.path.isdir(self.annotations) else self.annotations
+        if source != self.annotations and not os.path.isfile(source):
+            raise error_at(self.annotations, f"no {ROBOFLOW}", "that file, or the JSON file itself as SOURCE")
         images, met = self.image_folder(), {}
         rows, _ = read_rows(source, Entry)
         found = list(labelled_rows(rows, partial(labelled, met=met, log=log), log))
@@ -87,7 +90,8 @@ def labelled(where: str, entry: Entry, met: dict[str, int], log: IssueLog) -> La
     """The image of an entry with its labels; classes go to `met`. None, logged, where it has none."""
     name, annotations = entry.image or entry.imagefilename, entry.annotations if entry.annotations is not None else entry.annotation
     if not name or annotations is None:
-        log.add(Issue("image-without-name" if not name else "row-malformed", where, "no image" if not name else "no annotations", EXPECTED))
+        id, lacking = ("row-malformed", "annotations") if name else ("image-without-name", "image")
+        log.add(Issue(id, where, f"no {lacking}", "an object with image (the name of the file) and annotations"))
         return None
     return add_labels(LabelledImage(name), annotations, f"{where}: annotation", partial(label_of, met=met), log)
 

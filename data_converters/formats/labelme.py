@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 from groundswift.errors import error_at
+from groundswift.file_guard import path_inside
 from groundswift.records import whole
+from groundswift.storage import is_file
 from groundswift.urls import absolute, file_name, folder_of, is_web, shown
 from groundswift.worker_pool import WorkerPool
 
@@ -25,7 +27,18 @@ from ..file_io.row_images import RowImages
 from ..issues import IssueLog, skip
 from ..rows.collect_boxes import BoxesOptions, ImageBoxes, collect_boxes
 from ..rows.dataset_folder import ImageFiles, dataset_folder, put_image, stems_of
-from ..tasks.label_files import Box, Label, LabelledImage, LabelOptions, as_xywh, bounds, corners_box, labels_reading, not_a_label
+from ..tasks.label_files import (
+    Box,
+    Difficult,
+    Label,
+    LabelledImage,
+    LabelOptions,
+    as_xywh,
+    bounds,
+    corners_box,
+    labels_reading,
+    not_a_label,
+)
 from ..tasks.referring import first_existing, path_tails
 
 EXPECTED = "a JSON file of LabelMe, with imagePath and shapes"
@@ -47,13 +60,15 @@ MERGED = "labelme-group-merged"
 
 
 class Shape(msgspec.Struct):
-    """A shape; points x, y in px of the upright image."""
+    """A shape; points x, y in px of the upright image. X-AnyLabeling adds attributes and `difficult`."""
 
     label: str
     points: list[tuple[float, float]]
     shape_type: str | None = None
     group_id: int | str | None = None
     flags: dict[str, Any] | None = None
+    attributes: dict[str, Any] | None = None
+    difficult: bool | None = None
 
 
 class Document(msgspec.Struct, rename="camel"):
@@ -77,7 +92,8 @@ class LabelmeOptions(LabelOptions, frozen=True, kw_only=True):
     A rectangle is used as it is; a polygon, a circle, the box of a mask and a rotated rectangle are replaced by their
     axis-aligned bounds (counted). Shapes of one label and group_id are one object, as LabelMe's own converters read them, unless
     they are rectangles (counted). Points and lines do not bound an object: they are counted, and their class is treated as if
-    a crowd box covered the whole image, so that no answer says that it is absent. Flags are dropped and counted.
+    a crowd box covered the whole image, so that no answer says that it is absent. Flags and attributes are dropped and counted.
+    Objects marked difficult (X-AnyLabeling) are treated as crowd boxes; --difficult keep treats them as any other object.
 
     A row keeps its image's id as sample_id: its place among the images of the source, sorted by name, from 1. --coco-out
     writes a COCO file with the same ids. Classes are those of --categories, else all labels, sorted: two splits may then differ.
@@ -105,6 +121,7 @@ class LabelmeOptions(LabelOptions, frozen=True, kw_only=True):
     }
 
     save_images: SaveImages = None
+    difficult: Difficult = "ignore"
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         one = self.annotations.lower().endswith(".json")
@@ -116,7 +133,7 @@ class LabelmeOptions(LabelOptions, frozen=True, kw_only=True):
             raise error_at(shown(self.annotations), "no JSON file", "a JSON file of LabelMe for each image")
         saved = folder_to_save(self.save_images)
         images = self.image_folder(RowImages if saved else ImageFolder, default=absolute(place.address))
-        reader = LabelFiles(place.here, images, saved)
+        reader = LabelFiles(place.here, images, saved, self.difficult == "ignore")
         found = [each for file in files if (each := reader.labelled(file, log))]
         wanted = {each.name for each in found}
         for name in () if one or is_web(images.folder) else files_below(images.folder, SUFFIXES):
@@ -126,11 +143,11 @@ class LabelmeOptions(LabelOptions, frozen=True, kw_only=True):
 
 
 class LabelFiles:
-    """Reads the files below a folder. `saved`: where embedded images go, None if they are not used; `met`: the classes met so far, whose
-    places are the ranks of the labels."""
+    """Reads the files below a folder. `saved`: where embedded images go, None if they are not used; `ignore`: difficult objects are crowd
+    boxes; `met`: the classes met so far, whose places are the ranks of the labels."""
 
-    def __init__(self, folder: str, images: ImageFolder, saved: str | None) -> None:
-        self.folder, self.images, self.saved = folder, images, saved
+    def __init__(self, folder: str, images: ImageFolder, saved: str | None, ignore: bool) -> None:
+        self.folder, self.images, self.saved, self.ignore = folder, images, saved, ignore
         self.met: dict[str, int] = {}
 
     def labelled(self, file: str, log: IssueLog) -> LabelledImage | None:
@@ -169,7 +186,10 @@ class LabelFiles:
             return write_image(self.saved, os.path.splitext(file)[0], content, file, log)
         if not document.image_path:
             raise skip("image-without-name", file, "no imagePath", EXPECTED + (", or --save-images DIR" if document.image_data else ""))
-        return first_existing(self.images, names_of(document.image_path, file))
+        name = first_existing(self.images, names_of(document.image_path, file))
+        if document.image_data and self.images.check and not is_file(path_inside(self.images.folder, name) or ""):
+            raise skip("image-missing", file, f"image not found: {name}", "the image file, or --save-images DIR, which takes imageData")
+        return name
 
     def label(self, shape: Shape, where: str, size_wh: tuple[int, int] | None, log: IssueLog) -> Label:
         """The label of a shape. Raises SkipSample where it is none."""
@@ -178,15 +198,17 @@ class LabelFiles:
             raise not_a_label(where, f"{kind!r} of {len(shape.points)} points", f"one of {', '.join(KINDS)}, with its points")
         if not shape.label.strip():
             raise not_a_label(where, "empty label", "the name of a class")
-        if marks := sum(map(bool, (shape.flags or {}).values())):
+        if marks := sum(map(bool, (*(shape.flags or {}).values(), *(shape.attributes or {}).values()))):
             log.count("attribute-dropped", where, marks)
+        if shape.difficult:
+            log.count("difficult-as-crowd" if self.ignore else "difficult-kept", where)
         if kind in NO_BOX and size_wh is None:
             raise not_a_label(where, f"{kind} on an image without imageWidth and imageHeight", "the size of the image")
         rank = self.met.setdefault(shape.label, len(self.met))
         if kind in NO_BOX:
             log.count(NO_BOX[kind], where)
             return Label(where, rank, (0, 0, *size_wh), crowd=True)
-        return Label(where, rank, as_xywh(*box_of(kind, shape.points, where, log)))
+        return Label(where, rank, as_xywh(*box_of(kind, shape.points, where, log)), self.ignore and bool(shape.difficult))
 
 
 def box_of(kind: str, points: list[tuple[float, float]], where: str, log: IssueLog) -> Box:

@@ -31,6 +31,7 @@ from ..tasks.referring import clean_phrase
 FAMILY = "paligemma"
 TASK = re.compile(r"\s*(detect|segment)\s+(\S.*)", re.DOTALL)  # a prefix that asks for boxes; all others are questions
 BETWEEN = re.compile(r"\s*;\s*")  # classes
+LOCATION = re.compile(r"<loc[0-9]+>")
 SEGMENTS = re.compile(r"(?:<seg[0-9]{3}>)+")
 END = "<eos>"
 SEGMENTED, NOT_ASKED = "paligemma-mask-dropped", "paligemma-label-not-asked"
@@ -101,11 +102,19 @@ class LineMaker(RowMaker, frozen=True):
         prefix = source.prefix.strip().removeprefix("<image>")
         task, key = TASK.fullmatch(prefix), numbered_id(self.source, where)
         suffix = source.suffix.strip().removesuffix(END)
+        if task is None and (found := LOCATION.search(prefix) or LOCATION.search(suffix)):
+            expected = "a prefix of detect or segment, and classes"
+            raise skip("answer-unreadable", where, f"{found[0]} with the prefix {prefix[:80]!r}, which asks for no boxes", expected)
         if task is None:
             return self.plain_row(key, image, [Message("user", prefix), Message("assistant", suffix)], where, log)
         names = [clean_phrase(name, f"{where}: prefix", log) for name in BETWEEN.split(task[2].strip()) if name]
         asked = list(dict.fromkeys(all_usable(names)))
-        objects = list(self.objects(suffix, set(asked), image, where, log))
+        objects: list[tuple[str, list[float]]] = []
+        for each in self.objects(suffix, set(asked), image, where, log):
+            if each in objects:
+                log.count("box-repeated", where)
+            else:
+                objects.append(each)
         prompt = self.questions.pick(key)
         text = filled(prompt.text, {"categories": listed(asked)})
         labels, boxes = [label for label, _ in objects], [box for _, box in objects]

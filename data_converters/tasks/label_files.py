@@ -130,7 +130,7 @@ def labels_reading(
     The headers of all images are read here where one states no size, or where --coco-out is to hold the images that rows are made of;
     else when their rows are made. Raises GroundswiftError where no image is left.
     """
-    labelled = sorted(labelled, key=lambda each: each.name)
+    labelled = sorted(map(partial(with_slashes, log=log), labelled), key=lambda each: each.name)
     names = categories_of(options, classes, order or classes, labelled)
     check_named(names, options, classes, labelled)
     labelled = labelled[: options.limit]
@@ -140,17 +140,38 @@ def labels_reading(
     images, kept = usable_images(labelled, sizes_wh, log)
     if not images:
         log.settle(options.annotations)
-        if labelled:
-            raise log.nothing_left(options.annotations, "nothing to write: every image was dropped")
+        why = "every image was dropped" if labelled else "no image is labelled"
+        raise log.nothing_left(options.annotations, f"nothing to write: {why}")
+    if not names:
+        raise error_at(options.annotations, "no class, because no image has objects", "--categories with the names of the classes")
     place_of = {name: place for place, name in enumerate(names)}
     ranks = None if names == list(classes) else [place_of.get(name, -1) for name in classes]
     categories = [CocoCategory(rank + 1, name) for rank, name in enumerate(names)]
     table = without_repeats(columns_of_labels(images, kept, ranks, fractions), log)
+    if not fractions:
+        check_unit(table, options.annotations)
     coco = with_class_edits(CocoColumns(images, categories, table), options, options.annotations, log)
     reading = detection_reading(coco, options, replace(folder, check=folder.check and not first), log)
     if options.coco_out is not None:
         write_coco(coco, options.coco_out, log)
     return reading
+
+
+def with_slashes(image: LabelledImage, log: IssueLog) -> LabelledImage:
+    """The image, its name with slashes in place of backslashes (counted)."""
+    if "\\" in image.name:
+        log.count("file-name-backslashes", image.name)
+        image.name = image.name.replace("\\", "/")
+    return image
+
+
+def check_unit(columns: Columns, source: str) -> None:
+    """Raise GroundswiftError where all boxes lie in the first pixel of their images: these are fractions."""
+    x, y, width, height = columns.boxes_xywh_px.T
+    with np.errstate(all="ignore"):
+        sides = np.concatenate([x, y, x + width, y + height])
+    if len(sides) and sides.min() >= 0 and sides.max() <= 1:
+        raise error_at(source, f"all {len(x)} boxes are between 0 and 1", "pixels: multiply by the width and height of each image")
 
 
 def sizes_of(labelled: Sequence[LabelledImage], folder: ImageFolder, pool: WorkerPool, log: IssueLog) -> Iterator[Size | None]:

@@ -30,6 +30,12 @@ def test_xywh_and_back_leave_their_input_alone():
     assert boxes_xywh.tolist() == kept.tolist()
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_are_not_finite_repeat_without_a_warning():
+    boxes = [[math.inf, 0, -math.inf, 1], [0, 0, 1, 1], [0, 0, 1, 1]]
+    assert exact_repeats([np.zeros(3, np.int64)], boxes).tolist() == [False, False, True]
+
+
 @pytest.mark.parametrize("corners", [[1, 2, 3, 4], [3, 4, 1, 2], [1, 4, 3, 2], [3, 2, 1, 4]])
 def test_ordered_takes_any_two_opposite_corners(corners):
     assert ordered([corners]).tolist() == [[1, 2, 3, 4]]

@@ -30,6 +30,14 @@ def test_a_tally_puts_the_most_frequent_first_with_its_first_examples():
     assert tally.counts == {"crowd box": 5, "no reason to show": 3, "box-empty": 1}
 
 
+def test_long_examples_keep_their_end():
+    tally = Tally()
+    tally.add("image-missing", f"image {'x' * 9_000}: not found; expected the image file")
+    (line,) = tally.lines()
+    assert len(line) < 1_100
+    assert line.endswith("not found; expected the image file)")
+
+
 def test_no_example_zero_and_a_lone_surrogate_can_be_printed():
     tally = Tally()
     assert tally.lines() == []

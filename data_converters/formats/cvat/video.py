@@ -24,7 +24,6 @@ from ...file_io.remote_folders import SUFFIXES
 from ...issues import Issue, IssueLog
 from ...tasks.label_files import UNREADABLE, Label, LabelledImage, Size, as_xywh, number_of, size_of
 from .shapes import NO_BOX, SHAPES, count_marks, read_shape
-from .xml_parts import EXPECTED
 
 NUMBER = re.compile(r"([0-9]{1,9})(?:\.[^.]*)?$")  # of a frame, at the end of the name of its image
 NAME = "frame_{:06d}.PNG"  # as CVAT names the images of a video
@@ -176,7 +175,7 @@ def names_by_frame(file: str, folder: ImageFolder, frames: Frames, log: IssueLog
         names = {frame: NAME.format(frame) for frame in numbers}
     if not names:
         expected = f"images of the frames in {shown(folder.folder)}, such as {NAME.format(frames.start)} (--images sets the folder)"
-        raise error_at(file, f"{EXPECTED.rpartition(' or ')[2]}: none of its frames has an image", expected)
+        raise error_at(file, "CVAT for video 1.1: none of its frames has an image", expected)
     return names
 
 

@@ -88,6 +88,8 @@ def labels_of(region: Region, where: str, met: dict[str, int], log: IssueLog) ->
         of_image = value.x is None and value.points is None and region.type != "relation"
         log.count("image-tag-dropped" if of_image else "attribute-dropped", where)
         return []
+    if kind not in NEEDED:
+        raise not_a_label(where, f"type {region.type!r}", EXPECTED)
     names = value.labels or getattr(value, f"{kind}labels", None)
     if not names or not all(name.strip() for name in names):
         raise not_a_label(where, f"{region.type} without a label" if not names else "empty label", EXPECTED)
@@ -109,9 +111,7 @@ def box_of(kind: str, region: Region, where: str) -> tuple[Box | None, str | Non
 
     A rectangle is rotated clockwise about its first corner, an ellipse about its centre. Raises SkipSample where numbers are missing.
     """
-    value, needed = region.value, NEEDED.get(kind)
-    if needed is None:
-        raise not_a_label(where, f"type {region.type!r}", EXPECTED)
+    value, needed = region.value, NEEDED[kind]
     numbers = [getattr(value, name) for name in needed]
     if None in numbers:
         raise not_a_label(where, f"{region.type} without {', '.join(needed)}", EXPECTED)

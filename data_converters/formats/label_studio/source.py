@@ -42,7 +42,7 @@ class Annotation(msgspec.Struct):
 class Task(msgspec.Struct):
     """An element of the export."""
 
-    data: dict[str, Any]
+    data: dict[str, Any] | None = None
     id: Any = None
     annotations: list[Annotation] | None = None
     predictions: list[msgspec.Raw] | None = None
@@ -165,6 +165,8 @@ def labelled(
 
 def chosen(task: Task, options: LabelStudioOptions, where: str, log: IssueLog) -> Annotation | None:
     """The annotation or prediction of a task that is used; None, counted, where it has none. Raises SkipSample for JSON-MIN."""
+    if task.data is None:
+        raise skip("row-malformed", where, "no data, as in JSON-MIN", "the export called JSON")
     if options.use == "predictions":
         usable = [region_of(raw, f"{where}: prediction {number}", Annotation) for number, raw in enumerate(task.predictions or (), 1)]
     elif task.annotations is None:
@@ -219,4 +221,4 @@ def names_of(value: str) -> list[str]:
     path = next((asked[key][0] for key in ("d", "filepath") if key in asked), None)
     plain = (path or unquote(parts.path if is_url(value) or parts.query else value)).replace("\\", "/")
     tails = path_tails(plain.strip("/"))[::-1]
-    return [*tails, HASHED.sub("", tails[-1], count=1)]
+    return [*tails, HASHED.sub("", tails[-1], count=1), *([] if path or is_url(value) or value == plain else [value.lstrip("/")])]

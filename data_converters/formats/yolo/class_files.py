@@ -16,17 +16,17 @@ from groundswift.file_guard import path_inside
 from groundswift.row_view import short
 from groundswift.storage import read_text
 
+from ...prompts import UNPRINTABLE
 from ...tasks.category_file import read_categories
 from .data_yaml import class_names
-from .dataset import LONGEST, Dataset, rest_below
+from .dataset import LONGEST, SPLITS, Dataset, rest_below, with_usual_names
 
 NAMES = ("obj.names", "classes.txt", "_darknet.labels", "notes.json")  # files of class names, the first that exists
 EXPECTED = "data.yaml, obj.data, obj.names or classes.txt, or --categories with the class names in the order of their indexes"
 LINES = "class names, one per line, in the order of their indexes"
 DATA = "darknet's obj.data: names = FILE, train = FILE, valid = FILE"
 OTHER = re.compile(r"\s*[\[<]")  # how a file of JSON or XML begins
-CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # characters that no class name has
-SPLITS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
+KEYS = {name for names in SPLITS.values() for name in names}  # of a split in obj.data, besides those of other lists
 PLACES = ("{}.txt", "images/{}", "{}/images", "{}")  # of a split, the first that exists
 
 
@@ -99,8 +99,9 @@ def read_darknet(path: str, categories: str | None) -> Dataset:
     names = names_of(found if named else categories)
     if count is not None and count != str(len(names)):
         raise error_at(path, f"classes is {short(count)}, but there are {len(names)} names", "one number")
-    given = {split: content[key] for split, keys in SPLITS.items() for key in keys if content.get(key)}
-    return Dataset(path, root, root, names, {split: rest_below(root, value.replace("\\", "/")) or value for split, value in given.items()})
+    lists = {key: value for key, value in content.items() if value and (value.endswith(".txt") or key in KEYS)}
+    splits = {key: rest_below(root, value.replace("\\", "/")) or value for key, value in lists.items()}
+    return Dataset(path, root, root, names, with_usual_names(splits))
 
 
 def names_of(path: str) -> list[str]:
@@ -116,7 +117,7 @@ def names_of(path: str) -> list[str]:
         return class_names(path, by_id if from_0 else list(by_id.values()), None)
     if path.lower().endswith(".json"):
         raise error_at(path, "not a JSON object", "categories, as Label Studio writes them")
-    if odd := OTHER.match(text) or CONTROL.search(text):
+    if odd := OTHER.match(text) or UNPRINTABLE.search(text):
         raise error_at(path, f"found {odd[0].strip()!r}", LINES)
     return named_lines(path, [line.strip() for line in text.splitlines()])
 

@@ -11,7 +11,7 @@ from groundswift.errors import error_at
 from groundswift.row_view import short
 
 from ...file_io.yaml_files import OnceEachLoader, read_yaml
-from .dataset import DATASET, LONGEST, Dataset
+from .dataset import DATASET, LONGEST, Dataset, with_usual_names
 
 INDEX = re.compile("[0-9]{1,9}")  # of a class
 
@@ -45,7 +45,7 @@ def read_data_yaml(path: str) -> Dataset:
         raise error_at(path, what, "the folder of the dataset, relative to that of data.yaml")
     shape = content.get("kpt_shape")
     known = isinstance(shape, list) and len(shape) == 2 and all(type(side) is int and side > 0 for side in shape)
-    return Dataset(path, root, root, names, content, shape[0] * shape[1] if known else None)
+    return Dataset(path, root, root, names, with_usual_names(content), shape[0] * shape[1] if known else None)
 
 
 def class_names(path: str, names: object, count: object) -> list[str]:

@@ -18,6 +18,9 @@ LONGEST = 400  # characters of a path in a message
 DATASET = "data.yaml of a YOLO dataset"
 
 
+SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}  # their names, in any case
+
+
 class Dataset(NamedTuple):
     """What a dataset says of itself. `path`: the file that names its classes; `root`: its folder, `source` the path or URL of that;
     `splits`: a folder of images, a file that lists them, or a list of such by name; `keypoints`: how many numbers the keypoints of a
@@ -30,6 +33,20 @@ class Dataset(NamedTuple):
     splits: dict[str, Any]
     keypoints: int | None = None
 
+    def stated(self) -> list[str]:
+        """The names of its splits: the usual ones, and those of any list of images, as CVAT has one for each subset."""
+        return [name for name, value in self.splits.items() if (name in SPLITS and value) or str(value).endswith(".txt")]
+
+
+def with_usual_names(splits: dict[str, Any]) -> dict[str, Any]:
+    """The same splits, those of another spelling by their usual name: Train is train, valid and Validation are val."""
+    found = dict(splits)
+    for split, names in SPLITS.items():
+        spelled = [name for name, value in splits.items() if value and str(name).lower() in names]
+        if spelled and not found.get(split):
+            found[split] = found.pop(spelled[0])
+    return found
+
 
 def split_images(dataset: Dataset, split: str, root: str, log: IssueLog) -> tuple[list[str], list[str]]:
     """(names of the images of a split relative to `root`, folders whose label files belong to these images alone).
@@ -39,7 +56,7 @@ def split_images(dataset: Dataset, split: str, root: str, log: IssueLog) -> tupl
     value = dataset.splits.get(split)
     entries = value if isinstance(value, list) else [value]
     if value in (None, "", []) or not all(isinstance(entry, str) for entry in entries):
-        known = ", ".join(name for name in ("train", "val", "test") if dataset.splits.get(name)) or "none"
+        known = ", ".join(map(str, dataset.stated())) or "none"
         expected = f"a folder of images, a file that lists them, or a list ({os.path.basename(dataset.path)} has {known})"
         raise error_at(dataset.path, f"{split} is {short(value)}", expected)
     names, label_folders = [], []

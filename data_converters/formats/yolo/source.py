@@ -18,7 +18,7 @@ from ...file_io.remote_folders import WHOLE, folder_at
 from ...issues import Issue, IssueLog
 from ...tasks.category_file import read_categories
 from ...tasks.label_files import LabelledImage, LabelOptions, labels_reading
-from .class_files import SPLITS, read_darknet, read_folder, read_names, with_splits_of_folder
+from .class_files import read_darknet, read_folder, read_names, with_splits_of_folder
 from .data_yaml import read_data_yaml
 from .dataset import Dataset, label_path, split_images
 from .label_lines import Kind, LabelLines
@@ -26,7 +26,7 @@ from .label_lines import Kind, LabelLines
 YAML = (".yaml", ".yml")
 NAMES = (".names", ".txt", ".labels", ".json")  # suffixes of a file of class names
 TEXTS = WHOLE | {".data", ".labels", ".names"}  # suffixes of files that are fetched whole
-LISTS = {"train.txt", "val.txt", "valid.txt", "test.txt"}  # of the images of a split
+LISTS = {"train.txt", "val.txt", "valid.txt", "validation.txt", "test.txt"}  # of the images of a split
 NOT_LABELS = {"classes.txt", "labels.txt", "notes.json", *LISTS}  # other files that are found in the folder of the label files
 
 
@@ -42,7 +42,7 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
     Without data.yaml: darknet's obj.data (CVAT's "YOLO 1.1"), or a folder with obj.names or classes.txt (Label Studio, LabelImg),
     or any with --categories: class names, one per line, in the order of their indexes. Its splits, and those of a data.yaml that
     names none (supervision), are train.txt, images/train, train/images or train, and so on for val and test; if there is none,
-    all images in it are train.
+    all images in it are train. CVAT's subsets may have any name: Train is train, Validation is val, others are as they are spelled.
 
     \b
     What follows the class on each line (--labels); it is never guessed from the number of numbers:
@@ -119,7 +119,7 @@ def read_dataset(source: str, categories: str | None, images: str | None) -> Dat
         dataset = read_names(path, os.path.dirname(path), categories, images)
     else:
         dataset = read_data_yaml(path)
-        if not any(dataset.splits.get(split) for split in SPLITS):
+        if not dataset.stated():
             dataset = with_splits_of_folder(dataset, images)
     return dataset._replace(source=place.address_of(dataset.root)) if place else dataset
 
@@ -169,6 +169,6 @@ def log_strays(folder: str, read: dict[str, str], root: str, log: IssueLog) -> N
     """Log the label files of a folder that belong to no image."""
     for name in files_below(folder, {".txt"}):
         path = os.path.abspath(os.path.join(folder, name))
-        if path not in read and os.path.basename(name) not in NOT_LABELS:
+        if path not in read and os.path.basename(name).lower() not in NOT_LABELS:
             where = os.path.relpath(path, os.path.abspath(root))
             log.add(Issue("label-file-without-image", where, "no image with this name", "an image for each label file"))

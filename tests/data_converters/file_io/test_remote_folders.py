@@ -87,5 +87,8 @@ def test_a_file_that_is_a_folder_too_is_reported(put, monkeypatch):
 def test_local_folders_stand_for_themselves(tmp_path):
     place = folder_at(str(tmp_path), "a set")
     assert (place.here, place.address_of(f"{tmp_path}/a/b")) == (str(tmp_path), f"{tmp_path}/a/b")
+    (tmp_path / "a.xml").touch()
+    with pytest.raises(GroundswiftError, match=f"a.xml: a file, not a folder; expected a set, such as {tmp_path}"):
+        folder_at(str(tmp_path / "a.xml"), "a set")
     with pytest.raises(GroundswiftError, match="gone: no such folder; expected a set"):
         folder_at(str(tmp_path / "gone"), "a set")

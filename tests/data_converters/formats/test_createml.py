@@ -54,12 +54,31 @@ def test_older_keys(write, tmp_path):
     assert read(options(write({"imagefilename": "a.jpg", "annotation": [annotation()]})), tmp_path) == ([("a.jpg", [ONE])], {})
 
 
+def test_fractions_are_refused(write, tmp_path):
+    """CreateML can be told that numbers are fractions, which its files do not say."""
+    root = write(entry(annotation(x=0.5, y=0.5, width=0.25, height=0.5)))
+    assert "all 1 boxes are between 0 and 1; expected pixels: multiply by the width" in refusal(options(root), tmp_path / "out.jsonl")
+
+
+def test_names_with_backslashes(write, tmp_path):
+    assert read(options(write(entry(annotation(), image="sub\\b.jpg"))), tmp_path) == ([("b.jpg", [ONE])], {"file-name-backslashes": 1})
+
+
+def test_nothing_there(write, tmp_path):
+    (tmp_path / "none").mkdir()
+    expected = "none: no _annotations.createml.json; expected that file, or the JSON file itself as SOURCE"
+    assert expected in refusal(reader(CreatemlOptions)(tmp_path / "none"), tmp_path / "out.jsonl")
+    assert "json: nothing to write: no image is labelled" in refusal(options(write()), tmp_path / "out.jsonl")
+    assert "json: no class, because no image has objects; expected --categories" in refusal(options(write(entry())), tmp_path / "out.jsonl")
+
+
 BROKEN: dict[str, tuple[Any, str]] = {  # name -> (an entry, part of the error)
     "a number": (7, "json: row 2: not a row: Expected `object`, got `int`"),
     "NaN": (entry(annotation(x=float("nan")), image="sub/b.jpg"), "json: row 2: not a row: JSON is malformed"),
     "text": (entry(annotation(x="1"), image="sub/b.jpg"), "Expected `float`, got `str` - at `$.annotations[0].coordinates.x`"),
     "no box": (entry({"label": "cat"}, image="sub/b.jpg"), "Object missing required field `coordinates` - at `$.annotations[0]`"),
     "no image": (entry(annotation(), image=None), "json: row 2: no image; expected"),
+    "another key": ({"name": "b.jpg", "annotations": []}, "no image; expected an object with image (the name of the file) and annotations"),
     "no annotations": ({"image": "sub/b.jpg"}, "json: row 2: no annotations; expected"),
     "empty label": (entry(annotation(" "), image="sub/b.jpg"), "json: row 2: annotation 1: empty label; expected label, and coordinates"),
     "negative": (entry(annotation(width=-20), image="sub/b.jpg"), "box-inverted"),

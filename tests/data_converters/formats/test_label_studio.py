@@ -235,6 +235,14 @@ def test_no_path_leaves_the_folder(write, tmp_path, value):
     assert "1 problem" in refusal(options(tmp_path / "set"), tmp_path / "out.jsonl")
 
 
+def test_a_name_with_a_percent_sign(write, tmp_path):
+    """One that Label Studio has quoted, and one that is the name itself."""
+    root = write(task(annotation(region()), image="a%20b.png"), images=("a%20b.png",))
+    assert read(root, tmp_path)[0] == [("a%20b.png", [ONE])]
+    write(task(annotation(region()), image="a%20b.png"), images=("a b.png",))
+    assert read(root, tmp_path)[0] == [("a b.png", [ONE])]
+
+
 def test_the_key_of_the_image(write, tmp_path):
     more = {"data": {"photo": "a.png", "id": 7, "text": "a cat"}}
     assert read(write(task(annotation(region()), **more)), tmp_path)[0] == [("a.png", [ONE])]
@@ -245,8 +253,11 @@ def test_the_key_of_the_image(write, tmp_path):
 
 BROKEN: dict[str, tuple[Any, str]] = {  # name -> (a task, part of the error)
     "a number": (7, "tasks.json: row 2: not a row: Expected `object`, got `int`"),
-    "no data": ({"id": 2, "annotations": []}, "tasks.json: row 2: not a row: Object missing required field `data`"),
-    "JSON-MIN": ({"image": "b.png", "id": 2, "label": [RECTANGLE]}, "tasks.json: row 2: not a row: Object missing required field `data`"),
+    "no data": ({"id": 2, "annotations": []}, "tasks.json: row 2: task 2: no data, as in JSON-MIN; expected the export called JSON"),
+    "JSON-MIN": (
+        {"image": "b.png", "id": 2, "label": [RECTANGLE]},
+        "tasks.json: row 2: task 2: no data, as in JSON-MIN; expected the export",
+    ),
     "tasks only": ({"id": 2, "data": {"image": "b.png"}}, "row 2: task 2: no annotations; expected the export called JSON"),
     "no image": (task(annotation(region()), id=2, data={}), "row 2: task 2: data has nothing"),
     "a gone image": (task(annotation(region()), id=2, image="gone.png"), "gone.png"),
@@ -268,7 +279,14 @@ BROKEN: dict[str, tuple[Any, str]] = {  # name -> (a task, part of the error)
         "a mask of 0 values, not 8192; ",
     ),
     "no byte": (task(annotation(region("brush", rle=[256])), id=2, image="b.png"), "Expected `int` <= 255 - at `$.value.rle[0]`"),
-    "video": (task(annotation(region("videorectangle", sequence=[])), id=2, image="b.png"), "result 1: videorectanglelabels without"),
+    "video": (
+        task(annotation(region("videorectangle", sequence=[])), id=2, image="b.png"),
+        "result 1: type 'videorectanglelabels'; expected",
+    ),
+    "bitmask": (
+        task(annotation({"id": "q", "type": "bitmask", "value": {"imageDataURL": "data:,"}}), id=2, image="b.png"),
+        "result 1: type 'bitmask'; expected a region of Label Studio",
+    ),
     "turned": (
         task(annotation(region() | {"image_rotation": 90}), id=2, image="b.png"),
         "image_rotation 90; expected an image that was not",

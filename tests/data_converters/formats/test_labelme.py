@@ -63,7 +63,8 @@ SHAPES = {  # name -> (a shape, its box, what is counted)
     "mask": (shape("mask", [[10.0, 20.0], [29.0, 39.0]], mask="iVBORw0K"), [10, 20, 30, 40], {"box-from-mask": 1}),
     "beyond the image": (shape(points=[[-9, 20], [30, 40]]), [0, 20, 30, 40], {"box-clipped": 1}),
     "flags": (shape(flags={"occluded": True, "dirty": False}), [10, 20, 30, 40], {"attribute-dropped": 1}),
-    "X-AnyLabeling": (shape(score=0.5, difficult=True, attributes={}, kie_linking=[], description=None), [10, 20, 30, 40], {}),
+    "X-AnyLabeling": (shape(score=0.5, difficult=False, attributes={}, kie_linking=[], description=None), [10, 20, 30, 40], {}),
+    "attributes": (shape(attributes={"color": "red", "note": ""}), [10, 20, 30, 40], {"attribute-dropped": 1}),
 }
 
 
@@ -71,6 +72,19 @@ SHAPES = {  # name -> (a shape, its box, what is counted)
 def test_shapes(write, tmp_path, name):
     given, box, counts = SHAPES[name]
     assert read(write(document(given)), tmp_path) == ([("a.png", [("cat", box)])], counts)
+
+
+def test_a_class_with_a_control_character(write, tmp_path):
+    expected = "holds a control character; expected printable text (--rename-class)"
+    assert expected in refusal(options(write(document(shape(label="c\0t")))), tmp_path / "out.jsonl")
+
+
+def test_difficult(write, tmp_path):
+    """Of X-AnyLabeling, as of VOC: no target, and no class that is said to be absent."""
+    root = write(document(shape(difficult=True), shape("circle", [[20, 20], [23, 24]], "owl")))
+    counts = {"difficult-as-crowd": 1, "crowd-skipped": 1, "box-from-ellipse": 1}
+    assert read(root, tmp_path) == ([("a.png", [("owl", [15, 15, 25, 25])])], counts)
+    assert read(root, tmp_path, difficult="keep")[1] == {"difficult-kept": 1, "box-from-ellipse": 1}
 
 
 def test_the_sample_of_the_tool(write, tmp_path):
@@ -173,6 +187,10 @@ BROKEN: dict[str, tuple[Any, str]] = {  # name -> (the file, part of the error)
     "no image": (document(shape(), imagePath=None), "a.json: no imagePath"),
     "embedded, no image": (document(shape(), imagePath="", imageData="a"), "or --save-images DIR"),
     "missing image": (document(shape(), imagePath="gone.jpg"), "gone.jpg"),
+    "missing, embedded": (
+        document(shape(), imagePath="gone.jpg", imageData="a"),
+        "a.json: image not found: gone.jpg; expected the image file, or --save-images DIR, which takes imageData",
+    ),
     "another size": (document(shape(), imageWidth=65), "image-size-differs"),
     "huge": (document(shape(points=[[1, 2], [1e12, 4]])), "a.json: shape 1: "),
     "empty box": (document(shape(points=[[9, 9], [9, 20]])), "a.json: shape 1: "),
@@ -203,6 +221,9 @@ def test_two_files_of_one_image(write, tmp_path):
 
 def test_nothing_there(tmp_path):
     assert "no such folder" in refusal(options(tmp_path / "gone"), tmp_path / "out.jsonl")
+    (tmp_path / "notes.txt").touch()
+    expected = f"notes.txt: a file, not a folder; expected a folder of LabelMe's JSON files, such as {tmp_path}"
+    assert expected in refusal(options(tmp_path / "notes.txt"), tmp_path / "out.jsonl")
     assert "no JSON file; expected a JSON file of LabelMe for each image" in refusal(options(tmp_path), tmp_path / "out.jsonl")
 
 

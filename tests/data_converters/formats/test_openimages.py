@@ -154,7 +154,7 @@ def test_broken_lines(folder, tmp_path, name):
 STOPS = {  # name -> (boxes, names, part of the error)
     "empty": ("", NAMES, "boxes.csv:1: no column ImageID, LabelName"),
     "no head": (line("0001eeaf"), NAMES, "boxes.csv:1: no column"),
-    "head only": (HEAD, NAMES, "0 images and 0 categories"),
+    "head only": (HEAD, NAMES, "nothing to write: no image is labelled"),
     "image labels": ("ImageID,Source,LabelName,Confidence\n", NAMES, "no column XMin, XMax, YMin, YMax"),
     "not UTF-8": (b"ImageID,\xff\n", NAMES, "boxes.csv:1 or below: not UTF-8 text (byte 0xff)"),
     "names: one column": (HEAD, "/m/1\n", "names.csv:1: got /m/1; expected"),

@@ -69,6 +69,11 @@ def test_boxes(write, tmp_path, name):
     assert (row["sample_id"], row["size_wh"], Path(row["images"][0]).name) == ("annotations/1", [1023, 341], "a.jpg")
 
 
+def test_a_box_that_is_named_twice(write, tmp_path):
+    (row,), counts = converted(options(write(line(f"{CAT} ; {CAT}"))), tmp_path / "out.jsonl")
+    assert (row["objects"]["ref"], counts) == (["cat"], {"box-repeated": 1})
+
+
 def test_a_divisor_of_1024(write, tmp_path):
     """Nothing is guessed: 1024 is refused until the option says so."""
     root = write(line("<loc0512><loc0256><loc1024><loc1024> cat"))
@@ -99,6 +104,11 @@ BROKEN: dict[str, tuple[Any, str]] = {  # name -> (a line, part of the error)
     "another class": (line(CAT, "detect dog"), "annotations.jsonl:2: label 'cat'; expected one of the prefix (dog)"),
     "a tag": (line("", "detect <bbox>"), "annotations.jsonl:2: prefix: holds <bbox>"),
     "a tag in a question": (line("yes", "Is <image> good?"), "annotations.jsonl:2"),
+    "boxes without a question": (
+        line(CAT, "locate cat"),
+        "with the prefix 'locate cat', which asks for no boxes; expected a prefix of detect",
+    ),
+    "a box in a question": (line("A cat.", "describe <loc0001><loc0001><loc0009><loc0009>"), "<loc0001> with the prefix"),
     "no answer": (line(" ", "caption en"), "annotations.jsonl:2: blank; expected a text"),
     "no question": (line("A cat.", " "), "annotations.jsonl:2: blank; expected a text"),
     "missing image": (line(image="gone.jpg"), "gone.jpg"),

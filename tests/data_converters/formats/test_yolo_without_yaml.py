@@ -77,7 +77,7 @@ def test_layouts(tmp_path, draw, name):
     rows, counts = read(source, tmp_path / "out.jsonl", **skip)
     assert rows == ROWS
     paths = {"listed-path-shortened": 2} if "data/obj_train" in str(LAYOUTS[name]) or skip else {}
-    assert counts == paths | ({"image-unlabelled-as-empty": 1, "image-missing": 1} if skip else {})
+    assert counts == paths | ({"image-unlabelled-as-empty": 1, "image-missing": 1, "file-name-backslashes": 1} if skip else {})
     (tmp_path / "names.txt").write_text("Katze\nHund\n")
     rows, _ = read(source, tmp_path / "own.jsonl", categories=str(tmp_path / "names.txt"), **skip)
     assert [label for label, _ in rows[0][2]] == ["Katze", "Hund"]
@@ -124,6 +124,26 @@ def test_a_data_yaml_that_names_no_split(tmp_path, draw, names):
     assert "data.yaml: train is None; expected a folder of images, a file that lists them, or a list" in refusal(
         YoloOptions(annotations=str(tmp_path / "set/data.yaml")), tmp_path / "other.jsonl"
     )
+
+
+@pytest.mark.parametrize("form", ["data.yaml", "obj.data"])
+def test_subsets_of_cvat(tmp_path, draw, form):
+    """Of any name, in any case: one subset is never read as all images."""
+    lay(tmp_path / "set", draw, "LabelImg's, in one folder")
+    subsets = {"Train": "a.jpg", "Validation": "b.png", "extra": "b.png"}
+    for name, image in subsets.items():
+        put(tmp_path / "set" / f"{name}.txt", f"data/{image}\n")
+    lines = [f"{name} = data/{name}.txt" for name in subsets]
+    if form == "obj.data":
+        put(tmp_path / "set/obj.names", "cat\ndog\n")
+        put(tmp_path / "set/obj.data", "\n".join(["classes = 2", *lines, "names = data/obj.names", "backup = backup/"]))
+    else:
+        put(tmp_path / "set/data.yaml", "path: ./\nnames: [cat, dog]\n" + "".join(f"{name}: {name}.txt\n" for name in subsets))
+    for split, rows in (("train", ROWS[:1]), ("val", ROWS[1:]), ("extra", ROWS[1:])):
+        assert read(tmp_path / "set", tmp_path / f"{split}.jsonl", split=split)[0] == rows
+    refused = refusal(YoloOptions(annotations=str(tmp_path / "set"), split="test"), tmp_path / "none.jsonl")
+    assert f"{form}: test is None; expected a folder of images, a file that lists them, or a list ({form} has " in refused
+    assert set(refused.rpartition("has ")[2].rstrip(")").split(", ")) == {"train", "val", "extra"}
 
 
 def test_labels_apart_from_images(tmp_path, draw):
