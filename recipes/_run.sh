@@ -71,6 +71,18 @@ fresh() {
   : > "$LOG"
 }
 
+# reopen FOLDER: continue the run in a folder, or make it. Two runs at a time are refused: what a killed one started may still run.
+reopen() {
+  [ -z "$DRY_RUN" ] || { LOG=$1/log.txt && return 0; }
+  if [ -e "$1/.lock" ]; then
+    exec 9>> "$1/.lock"
+    flock -n 9 || stop "$1 is in use: another run, or a command that a killed run started, has not ended"
+  fi
+  if [ -n "${OVERWRITE:-}" ] || [ ! -e "$1/log.txt" ]; then fresh "$1"; else LOG=$1/log.txt; fi
+  exec 9>> "$1/.lock"
+  flock -n 9
+}
+
 # gpus COUNT: use CUDA_VISIBLE_DEVICES if set, else the first COUNT GPUs. Sets GPUS to their number.
 gpus() {
   export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES-$(seq -s , 0 "$(($1 - 1))")}

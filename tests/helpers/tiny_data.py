@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from anomaly_set import lay_out_frames
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,6 +123,38 @@ def hub(folder: Path) -> Path:
     return root
 
 
+def anomaly_step(*words: str | Path) -> None:
+    command(Path(sys.executable).with_name("groundswift"), "anomaly", *words)
+
+
+def anomaly(folder: Path) -> Path:
+    """Rows of the three stages in parts, of a drawn bench."""
+    base = folder / "anomaly"
+    if not base.exists():
+        data = lay_out_frames(folder / "bench", 6, 3, (112, 84))
+        made = [folder / f"{name}.jsonl" for name in ("local", "marked", "located")]
+        steps = [
+            ("crop", "--save-images", folder / "local", "--answers", "ab"),
+            ("draw", "--save-images", folder / "marked", "--answers", "ab"),
+        ]
+        for (step, *words), rows in zip([*steps, ("locate",)], made, strict=True):
+            bubble = () if step == "crop" else ("--anomaly", "bubble")
+            anomaly_step(step, data, *words, *bubble, "--out", rows)
+        anomaly_step("split", *made, "--parts", "train=0.6", "val=0.4", "--near-bits", "0", "--workers", "1", "--out", base)
+    return base
+
+
+def anomaly_in(form: str, folder: Path) -> Path:
+    """The same in another form, `glm4v` or `phi3v`, in which boxes are text."""
+    base = folder / f"anomaly_{form}"
+    if not base.exists():
+        base.mkdir()
+        groundswift, suffix = Path(sys.executable).with_name("groundswift"), "json" if form == "phi3v" else "jsonl"
+        for rows in sorted(anomaly(folder).glob("*.[123].jsonl")):
+            command(groundswift, "convert", f"to-{form}", rows, "--out", base / f"{rows.stem}.{suffix}")
+    return base
+
+
 def hostfile(folder: Path) -> Path:
     """A hostfile of DeepSpeed: this machine with two processes."""
     path = folder / "hostfile"
@@ -138,5 +172,8 @@ DATA: dict[str, Callable[[Path], Path]] = {
     "referring": referring,
     "unified": unified,
     "hub": hub,
+    "anomaly": anomaly,
+    "anomaly_glm4v": partial(anomaly_in, "glm4v"),
+    "anomaly_phi3v": partial(anomaly_in, "phi3v"),
     "hostfile": hostfile,
 }

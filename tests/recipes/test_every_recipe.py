@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from moved import moved, of_vit
-from recipe_runner import RecipeRunner, inventory, parse_tiny
+from recipe_runner import RecipeRunner, inventory, load_script, parse_tiny
 from safetensors import safe_open
+from safetensors.torch import load_file
 
+checkpoint_script = load_script(Path(inventory.RECIPES) / "_checkpoint.py")
 HEADS = inventory.read_heads()
 IN_MAKE_TEST = "detection/qwen2_5_vl_lora.sh"  # the others are marked `recipes`
 OTHERS = {"quickstart": "test_quickstart.py", "inference": "test_inference.py", "export": "test_export.py"}  # group -> where it is run
@@ -48,6 +50,8 @@ def check_outputs(runner: RecipeRunner, name: str, out: Path) -> None:
         if "--tuner_type full --freeze_vit true" in script:
             changes = moved(Path(runner.resolved(re.search(r"MODEL=(@\w+)", script)[1], out)), checkpoints[-1].parent)
             assert [name for name, has_moved in changes.items() if has_moved and of_vit(name)] == []
+    if "_anomaly.sh" in script:
+        check_stages(out)
     if "score_" in script:
         answers = (out / "result.jsonl").read_text(encoding="utf-8").splitlines()
         if "_text_answers.sh" in script:
@@ -59,6 +63,18 @@ def check_outputs(runner: RecipeRunner, name: str, out: Path) -> None:
             rows = Path(runner.environment(out, **variables)["VAL"])
             assert len(answers) == len(rows.read_text(encoding="utf-8").splitlines())
             assert (out / "scored" / "metrics.json").is_file()
+
+
+def check_stages(out: Path) -> None:
+    """Each stage began with the best adapter of the one before, trained it further, and the last one is merged."""
+    began = [json.loads(path.read_text())["adapters"] for path in sorted(out.glob("stage[123]/args.json"))]
+    best = [checkpoint_script.chosen(out / f"stage{stage}") for stage in (1, 2, 3)]
+    assert began == [[], [str(best[0])], [str(best[1])]]
+    first, last = (load_file(folder / "adapter_model.safetensors") for folder in (best[0], best[2]))
+    assert first.keys() == last.keys()
+    assert any((first[name] != last[name]).any() for name in first)
+    assert list((out / "merged").glob("*.safetensors"))
+    assert not (out / "merged.partial").exists()
 
 
 def check_whole_modules(script: str, checkpoint: Path) -> None:
