@@ -263,7 +263,6 @@ TRAPS = {  # what goes wrong with a family, by its name
         "boxes can only be placed with the pixel limits of the run",
         "its own code allows 11289600 px, swift 12845056: set MAX_PIXELS=11289600 to see pages at its size",
         "swift writes norm1000 for it, its own code pixels",
-        "limits in a row (chat_template_kwargs) have no effect",
     ),
     "paddleocr_vl": (
         "a box is written as its four corners; a turned quadrangle is read as a polygon",

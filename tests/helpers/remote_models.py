@@ -10,28 +10,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import transformers
 from special_models import copy_code, with_weights, write_json
-from stubs import MINICPM, PHI, PHI3_IMAGE
+from stubs import DOTS, MIMO, MINICPM, MOLMO2, PHI, PHI3_IMAGE
 from transformers import PreTrainedTokenizerFast
-from zoo_parts import TEXT, tokenizer
+from zoo_parts import PADDLE_MARKS, TEXT, ids, tokenizer
 
+SEEN = {"initializer_range": 0.2}  # of weights: with the usual 0.02 an image hardly changes an answer
 DEEPSEEK = ("<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "<｜▁pad▁｜>", "<image>", "<|User|>", "<|Assistant|>")
 DEEPSEEK += ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")
 
 
-def make(folder: Path, code: str, tokens: PreTrainedTokenizerFast, model_type: str, classes: dict[str, str]) -> Path:
+def make(
+    folder: Path, code: str, tokens: PreTrainedTokenizerFast, model_type: str, classes: dict[str, str], images: str = "", **more: Any
+) -> Path:
     """A model whose text part has the zoo's size. `code`: the folder of the stand-in; `classes`: what transformers asks for by name ->
-    where the stand-in has it."""
+    where the stand-in has it; `images`: transformers' own image processor, where it has none; `more`: into config.json."""
+    copy_code("stand_in_code", folder)
     copy_code(code, folder)
     tokens.save_pretrained(folder)
     made = token_ids(tokens)
     config = {"auto_map": classes, **TEXT, "vocab_size": len(tokens), "tie_word_embeddings": False, **made, "model_type": model_type}
-    write_json(folder / "config.json", config | {"architectures": [classes["AutoModelForCausalLM"].rpartition(".")[2]]})
+    model = next(auto for auto in classes if auto.startswith("AutoModel"))
+    write_json(folder / "config.json", config | {"architectures": [classes[model].rpartition(".")[2]]} | more)
     write_json(folder / "generation_config.json", {"do_sample": False, **made})
-    images = classes["AutoImageProcessor"].rpartition(".")[2]
-    write_json(folder / "preprocessor_config.json", {"auto_map": classes, "image_processor_type": images})
-    return with_weights(folder)
+    processor = {"image_processor_type": images or classes["AutoImageProcessor"].rpartition(".")[2]}
+    processor |= {"patch_size": more["patch_size"]} if "patch_size" in more else {}
+    write_json(folder / "preprocessor_config.json", {"auto_map": classes, **processor})
+    return with_weights(folder, getattr(transformers, model))
 
 
 def token_ids(tokens: PreTrainedTokenizerFast) -> dict[str, int | None]:
@@ -52,6 +60,43 @@ def make_minicpmv4_5(folder: Path) -> Path:
     classes = {"AutoConfig": "configuration_minicpm.MiniCPMVConfig", "AutoModelForCausalLM": "modeling_minicpmv.MiniCPMV"}
     classes |= {f"Auto{kind}": f"processing_minicpmv.MiniCPMV{kind}" for kind in ("Processor", "ImageProcessor")}
     return make(folder, "minicpmv_code", tokenizer(MINICPM, "<|im_end|>", "<|endoftext|>"), "minicpmv", classes)
+
+
+def make_dots_ocr(folder: Path) -> Path:
+    """dots.ocr over transformers' own Qwen2 and its image processor of Qwen2-VL."""
+    tokens = tokenizer(DOTS, "<|endofassistant|>", "<|endoftext|>")
+    classes = {"AutoConfig": "configuration_dots.DotsOCRConfig", "AutoModelForCausalLM": "modeling_dots_ocr.DotsOCRForCausalLM"}
+    classes["AutoProcessor"] = "configuration_dots.DotsVLProcessor"
+    token = ids(tokens, image_token_id="<|imgpad|>")
+    return make(folder, "dots_ocr_code", tokens, "dots_ocr", classes, "Qwen2VLImageProcessor", **token, **SEEN)
+
+
+def make_mimo_v2(folder: Path) -> Path:
+    """MiMo-V2.5 over transformers' own Qwen2 and Qwen's image processor with patches of 16 px."""
+    tokens = tokenizer(MIMO, "<|im_end|>", "<|endoftext|>")
+    classes = {"AutoConfig": "configuration_mimo_v2.MiMoV2Config", "AutoModelForCausalLM": "modeling_mimo_v2.MiMoV2ForCausalLM"}
+    classes["AutoProcessor"] = "configuration_mimo_v2.MiMoV2Processor"
+    token = ids(tokens, image_token_id="<|image_pad|>")
+    return make(folder, "mimo_v2_code", tokens, "mimo_v2", classes, "Qwen2VLImageProcessor", patch_size=16, **token, **SEEN)
+
+
+def make_paddle_ocr(folder: Path) -> Path:
+    """PaddleOCR-VL 0.9B over transformers' own Qwen2 and the images of version 1.5."""
+    tokens = tokenizer(PADDLE_MARKS, "</s>", "<unk>", "<s>")
+    code = "modeling_paddleocr_vl.PaddleOCRVLForConditionalGeneration"
+    classes = {"AutoConfig": "configuration_paddleocr_vl.PaddleOCRVLConfig", "AutoModelForCausalLM": code}
+    classes["AutoProcessor"] = "configuration_paddleocr_vl.PaddleOCRVLProcessor"
+    token = ids(tokens, image_token_id="<|IMAGE_PLACEHOLDER|>")
+    return make(folder, "paddle_ocr_code", tokens, "paddleocr_vl", classes, "PaddleOCRVLImageProcessor", **token, **SEEN)
+
+
+def make_molmo2(folder: Path) -> Path:
+    """Molmo 2 over transformers' own Qwen3."""
+    tokens = tokenizer(MOLMO2, "<|im_end|>", "<|endoftext|>")
+    classes = {"AutoConfig": "configuration_molmo2.Molmo2Config"}
+    classes["AutoModelForImageTextToText"] = "modeling_molmo2.Molmo2ForConditionalGeneration"
+    classes |= {f"Auto{kind}": f"processing_molmo2.Molmo2{kind}" for kind in ("Processor", "ImageProcessor")}
+    return make(folder, "molmo2_code", tokens, "molmo2", classes, **ids(tokens, image_patch_id="<im_patch>"), **SEEN)
 
 
 def make_deepseek_vl2(folder: Path) -> Path:

@@ -100,10 +100,10 @@ def make_chatglm4v(folder: Path) -> Path:
     return with_weights(folder)
 
 
-def with_weights(folder: Path) -> Path:
+def with_weights(folder: Path, auto_class: Any = AutoModelForCausalLM) -> Path:
     """Untrained weights of seed 0 for a model whose code is in its folder."""
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=True), trust_remote_code=True)
+    model = auto_class.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=True), trust_remote_code=True)
     save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
     return folder
 
@@ -127,11 +127,11 @@ def make_qwen_vl(folder: Path, base: bool = False, **config: Any) -> Path:
     return with_weights(folder)
 
 
-def special_template(folder: Path, stock: str, suffix: str = "_grounding") -> Any:
+def special_template(folder: Path, stock: str, suffix: str = "_grounding", **options: Any) -> Any:
     """A template over the processor that swift's loader makes of a folder, in training mode; `suffix` "" for swift's own."""
     from swift.model import get_processor
     from swift.template import get_template
 
-    template = get_template(get_processor(str(folder), model_type=stock), template_type=stock + suffix)
+    template = get_template(get_processor(str(folder), model_type=stock), template_type=stock + suffix, **options)
     template.set_mode("train")
     return template

@@ -17,9 +17,7 @@ from typing import Any
 
 import torch
 from transformers import BatchFeature, PreTrainedTokenizerFast
-from transformers.models.paddleocr_vl import PaddleOCRVLImageProcessor
-from transformers.models.qwen2_vl import Qwen2VLImageProcessor
-from zoo_parts import PADDLE_MARKS, QWEN_MARKS, ids, tokenizer
+from zoo_parts import QWEN_MARKS, tokenizer
 
 from groundswift import resized_wh
 from groundswift.family import FAMILIES
@@ -31,6 +29,10 @@ PHI3_IMAGE = 32044  # the id of <|image|>, which swift's template of Phi-3-visio
 NEWLINE = 198  # the id at which swift's template of Phi-4-multimodal parts the processor's tokens
 REF_BOX = ("<ref>", "</ref>", "<box>", "</box>")
 MINICPM = (*CHATML, *REF_BOX, "<unk>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<think>", "</think>")
+DOTS = ("<|endoftext|>", "<|user|>", "<|endofuser|>", "<|assistant|>", "<|endofassistant|>", "<|system|>", "<|endofsystem|>")
+DOTS += ("<|img|>", "<|imgpad|>", "<|endofimg|>")
+MIMO = (*QWEN_MARKS, "<|audio_pad|>")
+MOLMO2 = (*CHATML, "<|image|>", "<|video|>", "<im_patch>", "<im_start>", "<im_end>", "<frame_start>", "<frame_end>")
 IMAGE_TOKENS = 7  # of one image, where a stub decides how many
 
 
@@ -145,47 +147,6 @@ def minicpm_slices(size_wh: tuple[int, int]) -> int:
     return 0 if wanted <= 1 else min(wanted, 9)
 
 
-def dots_ocr() -> Any:
-    """Over the image processor that the real one is made from; it takes `videos`, which that of transformers 5 no longer does."""
-    marks = ("<|endoftext|>", "<|user|>", "<|endofuser|>", "<|assistant|>", "<|endofassistant|>", "<|system|>", "<|endofsystem|>")
-    images = Qwen2VLImageProcessor()
-
-    def image_processor(images_given: Any = None, videos: None = None, **options: Any) -> BatchFeature:
-        return images(images=options.pop("images", images_given), **options)
-
-    image_processor.merge_size = images.merge_size
-    tokens = tokenizer((*marks, "<|img|>", "<|imgpad|>", "<|endofimg|>"), "<|endofassistant|>", "<|endoftext|>")
-    return StubProcessor(tokens, image_processor=image_processor, **ids(tokens, image_token_id="<|imgpad|>"))
-
-
-def mimo_v2() -> Any:
-    """Over Qwen's image processor with patches of 16."""
-    tokens = tokenizer((*QWEN_MARKS, "<|audio_pad|>"), "<|im_end|>", "<|endoftext|>")
-    return StubProcessor(tokens, image_processor=Qwen2VLImageProcessor(patch_size=16), **ids(tokens, image_token_id="<|image_pad|>"))
-
-
-def paddle_ocr() -> Any:
-    """PaddleOCR-VL 0.9B, whose code is with its weights; the images of transformers' own class."""
-    tokens = tokenizer(PADDLE_MARKS, "</s>", "<unk>", "<s>")
-    return StubProcessor(tokens, image_processor=PaddleOCRVLImageProcessor(), **ids(tokens, image_token_id="<|IMAGE_PLACEHOLDER|>"))
-
-
-def molmo2() -> Any:
-    """Each image a grid of `IMAGE_TOKENS` patches."""
-    marks = (*CHATML, "<|image|>", "<|video|>", "<im_patch>", "<frame_start>", "<frame_end>")
-    tokens = tokenizer(marks, "<|im_end|>", "<|endoftext|>")
-
-    def image_processor(images: Sequence[Any], return_tensors: str) -> dict[str, Any]:
-        return {"pixel_values": torch.zeros(len(images), 3, 4, 4), "image_grids": torch.ones(len(images), 4)}
-
-    return StubProcessor(
-        tokens,
-        image_processor=image_processor,
-        get_image_tokens=lambda grid: ["<im_patch>"] * IMAGE_TOKENS,
-        image_token_ids=[tokens.convert_tokens_to_ids("<im_patch>")],
-    )
-
-
 def minicpm() -> Any:
     return StubProcessor(tokenizer(MINICPM, "<|im_end|>", "<|endoftext|>"), image_processor=MiniCpmImages())
 
@@ -193,13 +154,14 @@ def minicpm() -> Any:
 @dataclass(frozen=True)
 class Stub:
     """One template: whose family, with which processor. `images`: how many a row may have. `token`: what stands for a piece of an image.
+    `make`: None for the processor that swift's loader makes of the tiny model of the template's name, whose code is a stand-in.
 
     `tokens`: how many of these a row with images of these sizes (px) has; None where the image goes in as a path.
     """
 
     family: str
     model_type: str
-    make: Callable[[], Any]
+    make: Callable[[], Any] | None
     token: str | int | None = None
     tokens: Callable[[Sequence[tuple[int, int]]], int] | None = None
     images: int = 2
@@ -239,6 +201,12 @@ def whole_image_tokens(family: str, sizes_wh: Sequence[tuple[int, int]]) -> int:
 
 def paddle_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
     return sum(wide * high // 28**2 for wide, high in (fitted_wh(size_wh, 28, 384**2, 1536**2) for size_wh in sizes_wh))
+
+
+def molmo2_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
+    """4 a crop: the whole image, and up to 3 crops a side."""
+    grids = ([max(1, round(3 * side / max(size_wh))) for side in size_wh] for size_wh in sizes_wh)
+    return sum(4 * (1 + math.prod(grid)) for grid in grids)
 
 
 def minicpm_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
@@ -281,20 +249,24 @@ STUBS: dict[str, Stub] = {
     "internvl3_5_gpt": Stub("internvl", "internvl_chat", internvl_gpt, **TILES),
     "cogvlm": Stub("cogvlm", "cogvlm", cogvlm, **COG),
     "cogvlm2": Stub("cogvlm", "cogvlm2", cogvlm, **COG),
-    "dots_ocr": Stub("dots_ocr", "dots_ocr", dots_ocr, token="<|imgpad|>", tokens=partial(whole_image_tokens, "dots_ocr")),
-    "mimo_v2": Stub("mimo_v2", "mimo_v2", mimo_v2, token="<|image_pad|>", tokens=partial(whole_image_tokens, "mimo_v2")),
-    "paddle_ocr": Stub("paddleocr_vl", "paddle_ocr", paddle_ocr, token="<|IMAGE_PLACEHOLDER|>", tokens=paddle_tokens),
-    "molmo2": Stub("molmo2", "molmo2", molmo2, token="<im_patch>", tokens=given),
+    "dots_ocr": Stub("dots_ocr", "dots_ocr", None, token="<|imgpad|>", tokens=partial(whole_image_tokens, "dots_ocr")),
+    "mimo_v2": Stub("mimo_v2", "mimo_v2", None, token="<|image_pad|>", tokens=partial(whole_image_tokens, "mimo_v2")),
+    "paddle_ocr": Stub("paddleocr_vl", "paddle_ocr", None, token="<|IMAGE_PLACEHOLDER|>", tokens=paddle_tokens),
+    "molmo2": Stub("molmo2", "molmo2", None, token="<im_patch>", tokens=molmo2_tokens),
     "minicpmv4_5": Stub("minicpmv4_5", "minicpmv4_5", minicpm, token="<unk>", tokens=minicpm_tokens),
 }
 
 
 def stub_template(stock: str, folder: Path, suffix: str = "_grounding") -> Any:
     """swift's template over the stub, in training mode; `suffix` "" for swift's own. `folder` stands for the model's."""
+    from special_models import special_template
     from swift.model import MODEL_MAPPING
     from swift.template.register import TEMPLATE_MAPPING
+    from tiny_models import tiny_model
 
     stub = STUBS[stock]
+    if stub.make is None:
+        return special_template(tiny_model(stock, folder), stock, suffix)
     for name in ("modeling_deepseekocr.py", "modeling_deepseekocr2.py"):
         (folder / name).write_text(DEEPSEEK_OCR_CODE, encoding="utf-8")
     processor = stub.make()

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from remote_models import make_deepseek_vl2, make_minicpmv4_5, make_phi3_vision
+import remote_models
 from special_models import make_chatglm4v, make_florence, make_qwen_vl
 from zoo import KINDS, Zoo
 
@@ -30,9 +30,10 @@ MAKERS: dict[str, Maker] = {
     "chatglm4v": make_chatglm4v,
     "qwen_vl": make_qwen_vl,
     "qwen_vl_base": partial(make_qwen_vl, base=True),
-    "phi3_vision": make_phi3_vision,
-    "minicpmv4_5": make_minicpmv4_5,
-    "deepseek_vl2": make_deepseek_vl2,
+    **{
+        name: getattr(remote_models, f"make_{name}")
+        for name in ("phi3_vision", "minicpmv4_5", "deepseek_vl2", "dots_ocr", "mimo_v2", "paddle_ocr", "molmo2")
+    },
 }
 
 

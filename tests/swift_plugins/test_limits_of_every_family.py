@@ -11,13 +11,16 @@ import sys
 
 import pytest
 from rows import assert_within_half_a_quantum, detection, places, read_back
+from special_models import special_template
+from tiny_models import tiny_model
 from zoo import KINDS
 
 from groundswift import families, resized_wh
 
 NAMES = ("MAX_PIXELS", "MIN_PIXELS", "IMAGE_MAX_TOKEN_NUM", "IMAGE_MIN_TOKEN_NUM")
 SIZES_WH = [(640, 480), (333, 1001), (60, 40), (1233, 485)]
-RESIZED = [name for name, kind in KINDS.items() if families()[kind.family].resize_factor and not name.endswith("_moe")]
+FAMILY_OF = {name: kind.family for name, kind in KINDS.items()} | {name: name for name in ("dots_ocr", "mimo_v2")}  # the last: remote code
+RESIZED = [name for name, family in FAMILY_OF.items() if families()[family].resize_factor and not name.endswith("_moe")]
 MAX, MIN, MAX_TOKENS, MIN_TOKENS, OPTION, OF_ROW = "MAX_PIXELS", "MIN_PIXELS", "IMAGE_MAX_TOKEN_NUM", "IMAGE_MIN_TOKEN_NUM", "option", "row"
 CASES = {
     "nothing": {},
@@ -51,13 +54,25 @@ def new_process(monkeypatch):
     return start
 
 
+@pytest.fixture
+def make_template(zoo):
+    """Our template of a tiny model, as swift makes it."""
+
+    def make(kind, max_pixels):
+        if kind in KINDS:
+            return zoo.make_template(kind, max_pixels=max_pixels)
+        return special_template(tiny_model(kind, zoo.base / "remote"), kind, max_pixels=max_pixels)
+
+    return make
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("kind", RESIZED)
-def test_the_model_input_is_what_we_compute(zoo, image_of_size, new_process, kind, case):
-    limits, family = CASES[case], KINDS[kind].family
+def test_the_model_input_is_what_we_compute(make_template, image_of_size, new_process, kind, case):
+    limits, family = CASES[case], FAMILY_OF[kind]
     factor = families()[family].resize_factor
     new_process(limits)
-    template = zoo.make_template(kind, max_pixels=limits.get(OPTION))
+    template = make_template(kind, limits.get(OPTION))
     least = limits[MIN_TOKENS] * factor**2 if MIN_TOKENS in limits else limits.get(MIN)
     most = limits[MAX_TOKENS] * factor**2 if MAX_TOKENS in limits else limits.get(MAX)
     if OF_ROW in limits:

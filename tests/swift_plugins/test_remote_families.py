@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from rows import detection, noise, read_rows
+from rows import as_written, detection, noise, read_rows
 from safetensors import safe_open
+from special_models import special_template
 from tiny_models import extra_args, tiny_model
-from tiny_run import infer, scored, sft
+from tiny_run import infer, scored, sft, written
 from zoo_parts import losses
+
+from groundswift.family import FAMILIES, family_row
 
 SIZES_WH = [(112, 84), (900, 300), (300, 900), (1279, 719), (40, 40)]
 
@@ -33,6 +36,25 @@ class Remote:
     options: dict[str, Any]
 
 
+def family_of(name: str) -> str:
+    return family_row(REMOTE[name].model_type).name
+
+
+def row_of(name: str, path: Path, labels: list[str], boxes: list[list[float]]) -> dict[str, Any]:
+    """A row of what the family writes: boxes, or points."""
+    return detection(path, labels, as_written(boxes, family_of(name)))
+
+
+def rows_of(name: str, night: Path, out: Path) -> Path:
+    """The drawn set for a family: as it is, or the first corners of its boxes."""
+    if FAMILIES[family_of(name)].boxes:
+        return night / "night.jsonl"
+    rows = read_rows(night / "night.jsonl")
+    for row in rows:
+        row["objects"]["bbox"] = as_written(row["objects"]["bbox"], family_of(name))
+    return written(out, rows)
+
+
 def named(token: str) -> Callable[[Any], Callable[[int], bool]]:
     return lambda template: template.tokenizer.convert_tokens_to_ids(token).__eq__
 
@@ -48,10 +70,19 @@ REMOTE = {
     "deepseek_vl2": Remote("deepseek_vl2", named("<image>"), (27, 43, 47, 43, 13), ("vision", "projector"), USUAL),
     "qwen_vl": Remote("qwen_vl", named("<img>"), (1, 1, 1, 1, 1), ("visual",), USUAL),  # between its marks, the bytes of a path
     "qwen_vl_base": Remote("qwen_vl", named("<img>"), (1, 1, 1, 1, 1), ("visual",), USUAL),
+    # one for 28 x 28 px of an image of 3136 to 12845056 px: 4 x 3, 32 x 11, 11 x 32, 46 x 26, 2 x 2 (56 x 56 px)
+    "dots_ocr": Remote("dots_ocr", named("<|imgpad|>"), (12, 352, 352, 1196, 4), ("vision_tower",), USUAL),
+    # one for 32 x 32 px: 4 x 3, 28 x 9, 9 x 28, 40 x 22, 2 x 2
+    "mimo_v2": Remote("mimo_v2", named("<|image_pad|>"), (12, 252, 252, 880, 4), ("visual", "audio_encoder"), USUAL),
+    # one for 28 x 28 px of an image of 384 x 384 to 1536 x 1536 px: 16 x 12, 32 x 11, 11 x 32, 46 x 26, 14 x 14
+    "paddle_ocr": Remote("paddle_ocr", named("<|IMAGE_PLACEHOLDER|>"), (192, 352, 352, 1196, 196), ("visual", "mlp_AR"), USUAL),
+    # 4 a crop: the whole image, and 3 x 2, 3 x 1, 1 x 3, 3 x 2, 3 x 3 crops
+    "molmo2": Remote("molmo2", named("<im_patch>"), (28, 16, 16, 28, 40), ("vision_backbone",), USUAL),
     "chatglm4v": Remote("chatglm4v", named("<|begin_of_image|>"), (1,) * 5, ("vision", "embedding", "output_layer"), EVALUATED),
     "florence2": Remote("florence2", named("<image>"), (5,) * 5, ("vision_tower", "multi_modal_projector", "lm_head"), EVALUATED),
 }
 every_evaluated = pytest.mark.parametrize("trained", [name for name in REMOTE if REMOTE[name].options is EVALUATED], indirect=True)
+BOXES = [name for name in REMOTE if FAMILIES[family_of(name)].boxes]
 every_remote = pytest.mark.parametrize("name", REMOTE)
 
 
@@ -92,9 +123,16 @@ def test_an_image_has_the_tokens_of_its_size(loaded, image_of_size, name):
     _, template = loaded[name]
     is_image = REMOTE[name].image(template)
     found = [
-        sum(map(is_image, template.encode(detection(image_of_size(size), ["cat"], [[1, 2, 30, 31]]))["input_ids"])) for size in SIZES_WH
+        sum(map(is_image, template.encode(row_of(name, image_of_size(size), ["cat"], [[1, 2, 30, 31]]))["input_ids"])) for size in SIZES_WH
     ]
     assert tuple(found) == REMOTE[name].tokens
+
+
+def test_swifts_own_template_of_dots_ocr_still_fails_under_this_transformers(loaded, image_of_size):
+    """Lean: on the day when swift's own works and heeds a row's limits, `DotsImages` of overrides.py can go."""
+    template = special_template(tiny_model("dots_ocr", loaded.folder), "dots_ocr", "")
+    with pytest.raises(TypeError, match="videos"):
+        template.encode(row_of("dots_ocr", image_of_size((112, 84)), ["cat"], [[1, 2, 30, 31]]))
 
 
 @every_remote
@@ -108,7 +146,7 @@ def test_the_weights_are_those_of_the_file(loaded, name):
 
 @every_remote
 def test_another_image_is_another_loss(loaded, tmp_path, name):
-    rows = [detection(noise(tmp_path / f"{seed}.png", (140, 84), seed), ["cat"], [[14, 7, 70, 63]]) for seed in (0, 1)]
+    rows = [row_of(name, noise(tmp_path / f"{seed}.png", (140, 84), seed), ["cat"], [[14, 7, 70, 63]]) for seed in (0, 1)]
     first, other, again = losses(*loaded[name], [[rows[0]], [rows[1]], [rows[0]]])
     assert first == again
     assert abs(first - other) > 1e-4
@@ -119,8 +157,8 @@ def test_rows_of_different_lengths_learn_in_one_batch_as_alone(loaded, tmp_path,
     """Images stay in their places where the shorter row is padded."""
     _, template = loaded[name]
     rows = [
-        detection(noise(tmp_path / "small.png", (140, 84), 0), ["cat"], [[14, 7, 70, 63]]),
-        detection(noise(tmp_path / "large.png", (900, 300), 1), ["dog", "cat"], [[14, 7, 70, 63], [400, 7, 800, 163]]),
+        row_of(name, noise(tmp_path / "small.png", (140, 84), 0), ["cat"], [[14, 7, 70, 63]]),
+        row_of(name, noise(tmp_path / "large.png", (900, 300), 1), ["dog", "cat"], [[14, 7, 70, 63], [400, 7, 800, 163]]),
     ]
     first = 0 if template.is_encoder_decoder else 1  # the label of a decoder's first token has no loss
     counts = [sum(label != -100 for label in template.encode(row)["labels"][first:]) for row in rows]
@@ -140,8 +178,9 @@ class Trained(NamedTuple):
 
 @pytest.fixture(scope="module", params=REMOTE)
 def trained(request, plugin, loaded, night) -> Trained:
-    name, rows = request.param, night / "night.jsonl"
+    name = request.param
     folder, kind, out = tiny_model(name, loaded.folder), REMOTE[name], loaded.folder / f"{name}_run"
+    rows = rows_of(name, night, loaded.folder / f"{name}.jsonl")
     both, model = extra_args(name, folder), {"model": folder, "model_type": kind.model_type, "template": f"{name}_grounding"}
     steps = {"learning_rate": "3e-3", "max_steps": 2, "save_steps": 2, "attn_impl": "eager"}
     steps |= {"val_dataset": f"{rows}#4"} if kind.options is EVALUATED else {}
@@ -183,8 +222,8 @@ def test_the_answer_is_the_models_own_text_and_each_token_has_its_probability(tr
         assert not row["response"].startswith(("{", "<s>", "</s>"))
 
 
-@every_evaluated
+@pytest.mark.parametrize("trained", BOXES, indirect=True)
 def test_the_evaluator_reads_the_result(trained, night, tmp_path):
-    words = ("--images", night / "images", "--family", trained.name, "--no-report")
+    words = ("--images", night / "images", "--family", family_of(trained.name), "--no-report")
     metrics = scored(trained.checkpoint.parent / "merged.jsonl", night / "annotations.json", tmp_path, *words)
     assert metrics["counts"]["images"] == 12

@@ -10,6 +10,8 @@
 * Gemma 4 with images under transformers 5.19: swift replaces the model's forward by one written for transformers 5.6, which takes the
   features of all images as one tensor. transformers now returns a tensor for each image, and training ends with `'tuple' object has no
   attribute 'to'`. Videos have another difference (`num_frames_per_video`) and are not covered.
+* dots.ocr and MiMo-V2.5 are resized by qwen-vl-utils as Qwen is, but swift sets its limits from the environment (MIN_PIXELS, MAX_PIXELS,
+  IMAGE_MIN_TOKEN_NUM, IMAGE_MAX_TOKEN_NUM) for Qwen alone: for these the environment would have no effect.
 * Stock templates hold ids of media tokens as numbers, those of the official tokenizer. The names are the same in every tokenizer.
 """
 
@@ -22,6 +24,8 @@ from typing import Any
 
 import torch
 from swift.model.models.gemma import Gemma4Loader, Gemma4UnifiedLoader
+from swift.model.models.mllm import DotsOCRLoader, MimoV2Loader
+from swift.model.models.qwen import compat_qwen_vl_utils, patch_qwen_vl_utils
 from swift.model.register import ModelLoader
 from swift.template.templates.baidu import PaddleOCRTemplate
 from swift.template.templates.dots import DotsOCRTemplate
@@ -128,6 +132,17 @@ def join_gemma4_images(get_model: Callable[..., Any], self: Any, *given: Any, **
 
     model.model.get_image_features = MethodType(get_image_features, model.model)
     return model
+
+
+@patch("get_processor", DotsOCRLoader, MimoV2Loader)
+def heed_pixel_limits(get_processor: Callable[..., Any], self: Any, *given: Any, **more: Any) -> Any:
+    """Set the limits of qwen-vl-utils from the environment, once a process, as swift's loaders of Qwen do."""
+    from qwen_vl_utils import vision_process
+
+    processor = get_processor(self, *given, **more)
+    compat_qwen_vl_utils(processor.image_processor.patch_size)
+    processor.global_vars = patch_qwen_vl_utils(vision_process)  # part of a template's fingerprint
+    return processor
 
 
 @on_load

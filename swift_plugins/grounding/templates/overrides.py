@@ -191,6 +191,41 @@ class HunyuanImages:
         return encoded | {"input_ids": ids, "labels": labels, "loss_scale": scales, **processed}
 
 
+class OneLimitOfRow:
+    """A row's own `max_pixels` limits the model input alone, as with Qwen. swift's own would also apply it to the image before, by the
+    rule of --max_pixels, and the model input would have another size."""
+
+    def _get_max_pixels(self, inputs: Any = None) -> int | None:
+        return self.max_pixels
+
+
+class DotsImages(OneLimitOfRow):
+    """dots.ocr with the limits of a row, with text alone, and under transformers 5. swift's own resizes every image by the limits of the
+    process, and asks the image processor for `videos`, which that of transformers 5 refuses, and for images where a row has none."""
+
+    def replace_tag(self, media_type: str, index: int, inputs: Any) -> list[Any]:
+        from qwen_vl_utils import fetch_image
+
+        inputs.images[index] = fetch_image({"image": inputs.images[index], **inputs.chat_template_kwargs})
+        return ["<|img|>", [-100] if self.mode == "lmdeploy" else "<|imgpad|>", "<|endofimg|>"]
+
+    def _encode(self, inputs: Any) -> dict[str, Any]:
+        encoded = Template._encode(self, inputs)
+        if not inputs.images:
+            return encoded
+        processor = self.processor.image_processor
+        processed = processor(images=inputs.images, return_tensors="pt", do_resize=False)
+        counts = (processed["image_grid_thw"].prod(-1) // processor.merge_size**2).tolist()
+        ids, labels, scales = self._extend_tokens(
+            encoded["input_ids"],
+            encoded["labels"],
+            encoded.get("loss_scale"),
+            findall(encoded["input_ids"], self.image_token_id),
+            lambda index: [self.image_token_id] * counts[index],
+        )
+        return encoded | {"input_ids": ids, "labels": labels, "loss_scale": scales, **processed}
+
+
 SPECIAL: dict[str, tuple[type, ...]] = {  # swift's template, or one of BASE_OF -> classes before its own
     "qwen_vl": (WarnsOfBaseModel,),
     "chatglm4v": (SingleImage,),
@@ -202,6 +237,8 @@ SPECIAL: dict[str, tuple[type, ...]] = {  # swift's template, or one of BASE_OF 
     "idefics3": (AllImageTokens,),
     "internvl3_5_gpt": (FinalChannel,),
     "qwen2_5_omni": (OmniMarks,),
+    "dots_ocr": (DotsImages,),
+    "mimo_v2": (OneLimitOfRow,),
     "hunyuan_ocr": (ImagesByModel, HunyuanImages),
     "paddle_ocr_1_5": (ImagesByModel,),
     "florence": (Florence,),
