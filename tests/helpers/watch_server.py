@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseRequestHandler
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,13 @@ from answer_server import image_of, text_of
 MODEL = "red"
 
 
-class Mortal(ThreadingHTTPServer):
-    """A server whose open connections end with it."""
+class Ending:
+    """A server in threads whose open connections end with it."""
 
-    daemon_threads = True
+    daemon_threads = allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(self, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(self, port: int, handler: type[BaseRequestHandler]) -> None:
         super().__init__(("127.0.0.1", port), handler)
         self.open: set[socket.socket] = set()
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -44,6 +45,10 @@ class Mortal(ThreadingHTTPServer):
 
     def handle_error(self, *_: object) -> None:
         """Nothing."""
+
+
+class Mortal(Ending, ThreadingHTTPServer):
+    """A web server that can die."""
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -14,7 +14,7 @@ import pytest
 from clips import write_alarm_clip
 from converted import run
 from PIL import Image
-from watch_server import Camera, RedServer, Webhook
+from watch_server import RedServer, Webhook
 
 from groundswift.swift_plugins.tools.watch import monitor as monitor_module
 from groundswift.swift_plugins.tools.watch import sources as sources_module
@@ -245,36 +245,6 @@ def test_a_broken_image_of_a_folder_is_counted(tmp_path):
         output = watch(folder, tmp_path / "out", server, "--alarm-after", "1/1")
     assert "1  image-unreadable" in output
     assert "1  verdict-alarm" in output
-
-
-def test_a_camera_that_is_unplugged_is_opened_again(tmp_path):
-    """It is red only after it was plugged in again."""
-    clip = write_alarm_clip(tmp_path / "clip.ts", 40, 3, 40, 10)
-    with RedServer() as server, Camera(clip.read_bytes(), 40) as camera:
-        monitor = monitor_of(camera.url, tmp_path / "out", server, pace=None, fps=10.0)
-        seen: list[str] = []
-
-        def act() -> None:
-            at(monitor, 0.5)
-            camera.unplug()
-            while not monitor.source.counts["source-not-back"] and not monitor.stop.wait(0.02):
-                pass
-            seen.append(monitor.source.problem)
-            camera.plug_in()
-            while (not monitor.figures.counts["alarms"] or monitor.source.problem) and not monitor.stop.wait(0.02):
-                pass
-            monitor.stop.set()
-
-        found = while_watching(monitor, act)
-    assert seen[0].startswith("the source is gone (")
-    assert found["counts"]["source-lost"] >= 1
-    assert found["counts"]["source-not-back"] >= 1
-    assert found["counts"]["alarms"] == 1
-    assert found["problems"] == {}
-    assert camera.connections >= 2
-    assert "word" not in json.dumps(found) + (tmp_path / "out" / "alarms.jsonl").read_text()
-    times = [row["time_s"] for row in rows_in(tmp_path / "out" / "verdicts.jsonl")]
-    assert times == sorted(times)
 
 
 @pytest.mark.parametrize(

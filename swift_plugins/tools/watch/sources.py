@@ -73,6 +73,8 @@ class Source:
                     yield time.monotonic() - self.started, image
             except (self.av.FFmpegError, OSError) as error:
                 what = reason(error)
+            if self.stop.is_set():
+                return
             if not seen:
                 raise error_at(self.name, f"cannot be opened ({what})", "a camera or stream that is on, and its address")
             self.problem = f"the source is gone ({what}); it is opened again"
