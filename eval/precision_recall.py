@@ -27,7 +27,10 @@ class Points(NamedTuple):
 
 def points_of(category_index: NDArray[np.int64], scores: NDArray[np.float64]) -> Points:
     """One point for each distinct score of each class."""
-    order = np.lexsort((-scores, category_index))
+    order = np.argsort(-scores, kind="stable")
+    order = order[
+        np.argsort(category_index[order].astype(np.int16 if category_index.max(initial=0) < 1 << 15 else np.int64), kind="stable")
+    ]
     return points_in_order(order, category_index[order], scores[order])
 
 
@@ -36,6 +39,19 @@ def points_in_order(order: NDArray[np.int64], classes: NDArray[np.int64], scores
     changes = (np.diff(classes, append=-1) != 0) | (np.diff(scores, append=np.nan) != 0)
     last = np.flatnonzero(changes)
     return Points(order, last, classes[last], np.searchsorted(classes[last], classes[last], side="left"))
+
+
+def numbers_of(points: Points) -> NDArray[np.int64]:
+    """(N,) the point of each prediction."""
+    numbers = np.empty(len(points.order), np.int64)
+    numbers[points.order] = np.repeat(np.arange(len(points.last)), np.diff(points.last, prepend=-1))
+    return numbers
+
+
+def within_classes(points: Points, counts: NDArray) -> NDArray:
+    """(..., P) sums of counts (..., P) of points up to each point within its class."""
+    total = np.cumsum(counts, axis=-1)
+    return total - np.where(points.starts > 0, total[..., points.starts - 1], 0)
 
 
 def counts_at(points: Points, flags: NDArray) -> NDArray:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from .answers.to_boxes import Predictions
 from .box_matching import IOU_THRESHOLD, IS_FP, IS_TP
+from .close_pairs import Pairs, close_pairs
 from .evaluated_run import Table
 from .ground_truth import Truth
 from .precision_recall import RECALLS, counts_at, exact_mean, points_of, summed_precision
-from .tied_matching import Pairs, close_pairs, match, of_one_class
+from .tied_matching import match, of_one_class
 
 BACKGROUND = 0.1
 KINDS = {

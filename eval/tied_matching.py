@@ -6,7 +6,7 @@ coordinates; objects of equal IoU are taken by coordinates. Without equal scores
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -29,10 +29,11 @@ from .box_matching import (
     looked_for,
     within_limit,
 )
+from .close_pairs import Pairs, close_pairs, groups_of, members_of
 from .ground_truth import Truth
 
 AREAS_PX2 = {"all": (0.0, LARGEST_AREA_PX2), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, LARGEST_AREA_PX2)}
-PAIRS_AT_ONCE = 1 << 20
+NEARLY_ONE = 1 - 1e-10  # as COCO takes an IoU threshold of 1
 
 
 class Matches(NamedTuple):
@@ -47,17 +48,6 @@ class Matches(NamedTuple):
     objects: NDArray[np.bool_]
 
 
-class Pairs(NamedTuple):
-    """Predictions and objects of one image and class, by index, and their IoU."""
-
-    prediction: NDArray[np.int64]
-    object: NDArray[np.int64]
-    iou: NDArray[np.float64]
-
-    def take(self, chosen: NDArray) -> Pairs:
-        return Pairs(*(column[chosen] for column in self))
-
-
 def counting(truth: Truth, predictions: Predictions, max_detections: int | None = None) -> NDArray[np.int64]:
     """The indices of the predictions that count: of classes that were looked for, and in the limit of an image and class (LVIS: image).
 
@@ -66,14 +56,16 @@ def counting(truth: Truth, predictions: Predictions, max_detections: int | None 
     known = np.flatnonzero(looked_for(truth, predictions)) if truth.federated is not None else np.arange(len(predictions.scores))
     limit = max_detections or default_limit(truth)
     groups = predictions.image_index if truth.federated is not None else groups_of(truth, predictions)
-    if len(groups) == 0 or np.unique(groups, return_counts=True)[1].max() <= limit:
+    full = np.flatnonzero(members_of(groups) > limit)
+    if not len(full):
         return known
-    x, y, width, height = predictions.boxes_xywh_px.T
-    names = name_ranks(truth)[predictions.category_index]
-    order = np.lexsort((height, width, y, x, names, _best_iou(truth, predictions), -predictions.scores, groups))
+    part, groups = chosen(predictions, full), groups[full]
+    x, y, width, height = part.boxes_xywh_px.T
+    names = name_ranks(truth)[part.category_index]
+    order = np.lexsort((height, width, y, x, names, _best_iou(truth, part), -part.scores, groups))
     rank = np.arange(len(order)) - np.searchsorted(groups[order], groups[order], side="left")
-    kept = np.zeros(len(order), dtype=bool)
-    kept[order[rank < limit]] = True
+    kept = np.ones(len(predictions.scores), dtype=bool)
+    kept[full[order[rank >= limit]]] = False
     return known[kept[known]]
 
 
@@ -103,9 +95,47 @@ def of_one_class(truth: Truth, predictions: Predictions) -> tuple[Truth, Predict
     return one, replace(predictions, category_index=np.zeros_like(predictions.category_index))
 
 
-def groups_of(truth: Truth, boxes: Truth | Predictions) -> NDArray[np.int64]:
-    """(N,) one number for each image and class."""
-    return boxes.image_index * max(len(truth.category_ids), 1) + boxes.category_index
+class Found(NamedTuple):
+    """What each prediction near an object matches. All others match nothing.
+
+    `pairs`: predictions and objects that are near to each other and to nothing else, which match at each threshold up to their IoU, in any
+    order. `others` (R,): the other predictions, `matched` (A, T, R): the index of the object of each, -1 without.
+    """
+
+    pairs: Pairs
+    others: NDArray[np.int64]
+    matched: NDArray[np.int32]
+
+
+def outside_of(areas_px2: NDArray[np.float64], areas: Sequence[str]) -> NDArray[np.bool_]:
+    """(A, N) whether each area is outside each range of AREAS_PX2."""
+    ranges = np.array([AREAS_PX2[area] for area in areas])
+    return (areas_px2 < ranges[:, :1]) | (areas_px2 > ranges[:, 1:])
+
+
+def false_does_not_count(truth: Truth, predictions: Predictions, areas: Sequence[str]) -> NDArray[np.bool_]:
+    """(A, N) whether a prediction without a match is not false: of another size, or of a class that is not annotated exhaustively."""
+    outside = outside_of(predictions.boxes_xywh_px[:, 2] * predictions.boxes_xywh_px[:, 3], areas)
+    return outside if truth.federated is None else outside | ~exhaustive(truth, predictions)
+
+
+def find_matches(
+    truth: Truth, predictions: Predictions, thresholds: Sequence[float], ignored: NDArray[np.bool_], as_listed: bool = False
+) -> Found:
+    """Match predictions, all of which count, with the objects that are ignored (A, G) in each area range."""
+    least = np.minimum(np.array(thresholds), NEARLY_ONE)
+    found = close_pairs(truth, predictions, min(least, default=NEARLY_ONE))
+    first = np.flatnonzero(np.diff(found.prediction, prepend=-1))
+    single = np.repeat(np.diff(first, append=len(found.iou)) == 1, np.diff(first, append=len(found.iou)))
+    single &= np.bincount(found.object, minlength=len(truth.is_crowd))[found.object] == 1
+    pairs, rest = found.take(np.flatnonzero(single)), found.take(np.flatnonzero(~single))
+    others, local = np.unique(rest.prediction, return_inverse=True)
+    matched = np.full((len(ignored), len(least), len(others)), -1, dtype=np.int32)
+    if len(others):
+        ranked, ends = _ranked(truth, predictions, rest._replace(prediction=local), others, as_listed)
+        for number, of_area in enumerate(ignored):
+            _match_by_rank(ranked, ends, least[:, None], of_area, truth.is_crowd, matched[number])
+    return Found(pairs, others, matched)
 
 
 def match(
@@ -120,22 +150,18 @@ def match(
     `as_listed`: equal scores and equal IoUs in the order of predictions and objects, as pycocotools takes them.
     """
     shape = len(areas), len(thresholds), len(predictions.scores)
-    ranges = np.array([AREAS_PX2[area] for area in areas])
+    ignored = outside_of(truth.areas_px2, areas) | truth.is_crowd
+    found = find_matches(truth, predictions, thresholds, ignored, as_listed)
     matched = np.full(shape, -1, dtype=np.int32)
-    pairs, ends = ranked_pairs(truth, predictions, min(thresholds, default=1.0), as_listed)
-    outside = (truth.areas_px2 < ranges[:, :1]) | (truth.areas_px2 > ranges[:, 1:])
-    ignored = outside | truth.is_crowd
-    least = np.minimum(np.array(thresholds), 1 - 1e-10)[:, None]
-    for number in range(len(areas)):
-        _match_by_rank(pairs, ends, least, ignored[number], truth.is_crowd, matched[number])
-    areas_px2 = predictions.boxes_xywh_px[:, 2] * predictions.boxes_xywh_px[:, 3]
-    no_false = (areas_px2 < ranges[:, :1]) | (areas_px2 > ranges[:, 1:]) | ~exhaustive(truth, predictions)
-    unmatched = np.where(no_false, np.uint8(IS_NOT_COUNTED), np.uint8(IS_FP))[:, None, :]
+    enough = found.pairs.iou >= np.minimum(np.array(thresholds), NEARLY_ONE)[:, None]
+    matched[:, :, found.pairs.prediction] = np.where(enough, found.pairs.object, -1)
+    matched[:, :, found.others] = found.matched
+    unmatched = np.where(false_does_not_count(truth, predictions, areas), np.uint8(IS_NOT_COUNTED), np.uint8(IS_FP))[:, None, :]
     of_objects = np.where(ignored, np.uint8(IS_NOT_COUNTED), np.uint8(IS_TP))
     outcomes = np.empty(shape, dtype=np.uint8)
     for number in range(len(areas)):
-        found = of_objects[number][matched[number]] if len(truth.is_crowd) else unmatched[number]
-        outcomes[number] = np.where(matched[number] >= 0, found, unmatched[number])
+        codes = of_objects[number][matched[number]] if len(truth.is_crowd) else unmatched[number]
+        outcomes[number] = np.where(matched[number] >= 0, codes, unmatched[number])
     return Matches(outcomes, matched, ~ignored)
 
 
@@ -153,26 +179,17 @@ def listed_outcomes(truth: Truth, predictions: Predictions, limit: int) -> tuple
     return of_truth, of_predictions
 
 
-def ranked_pairs(truth: Truth, predictions: Predictions, least_iou: float, as_listed: bool = False) -> tuple[Pairs, list[int]]:
-    """(the pairs of at least this IoU, where each rank ends). The n-th predictions of all images and classes are of rank n.
+def _ranked(truth: Truth, predictions: Predictions, found: Pairs, having: NDArray[np.int64], as_listed: bool) -> tuple[Pairs, list[int]]:
+    """(the pairs by rank, where each rank ends). The n-th predictions of all images and classes are of rank n.
 
-    Pairs of a rank are grouped by prediction, those of a prediction ordered by IoU upwards, then by coordinates of the object or,
-    `as_listed`, by its place.
+    `found` counts predictions as `having` lists them. Pairs of a rank are grouped by prediction, those of one ordered by IoU
+    upwards, then by coordinates of the object or, `as_listed`, by its place.
     """
-    found = close_pairs(truth, predictions, min(least_iou, 1 - 1e-10))
-    if not len(found.iou):
-        return found, []
     first = np.flatnonzero(np.diff(found.prediction, prepend=-1))
-    ranks = _ranks(truth, predictions, found.prediction[first], None if as_listed else np.maximum.reduceat(found.iou, first))
-    counts = np.diff(first, append=len(found.iou))
-    ordered = np.repeat((counts == 1) & (ranks == 0), counts)  # as nearly all are: not sorted, for speed
-    ranks = np.repeat(ranks, counts)
-    rest = np.flatnonzero(~ordered)
-    objects = found.object[rest]
-    x, y, width, height = truth.boxes_xywh_px[objects].T
-    own = (objects,) if as_listed else (truth.is_crowd[objects], height, width, y, x)
-    rest = rest[np.lexsort((*own, found.iou[rest], found.prediction[rest], ranks[rest]))]
-    return found.take(np.concatenate([np.flatnonzero(ordered), rest])), np.cumsum(np.bincount(ranks)).tolist()
+    ranks = _ranks(truth, predictions, having, None if as_listed else np.maximum.reduceat(found.iou, first))[found.prediction]
+    x, y, width, height = truth.boxes_xywh_px[found.object].T
+    own = (found.object,) if as_listed else (truth.is_crowd[found.object], height, width, y, x)
+    return found.take(np.lexsort((*own, found.iou, found.prediction, ranks))), np.cumsum(np.bincount(ranks)).tolist()
 
 
 def _ranks(truth: Truth, predictions: Predictions, having: NDArray[np.int64], best_iou: NDArray[np.float64] | None) -> NDArray[np.int64]:
@@ -187,45 +204,6 @@ def _ranks(truth: Truth, predictions: Predictions, having: NDArray[np.int64], be
     ranks = np.zeros(len(having), dtype=np.int64)
     ranks[shared] = np.arange(len(shared)) - np.searchsorted(groups[shared], groups[shared], side="left")
     return ranks
-
-
-def close_pairs(truth: Truth, predictions: Predictions, least_iou: float) -> Pairs:
-    """All pairs of at least this IoU within an image and class; of a crowd box IoU is over the prediction's area, as in COCO."""
-    wanted = groups_of(truth, truth)
-    order = np.argsort(wanted, kind="stable")
-    groups = groups_of(truth, predictions)
-    starts, stops = (np.searchsorted(wanted[order], groups, side=side) for side in ("left", "right"))
-    counts = stops - starts
-    found = [Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
-    for part in _blocks(counts):
-        prediction = np.repeat(np.arange(part.start, part.stop), counts[part])
-        within = np.arange(len(prediction)) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
-        pairs = Pairs(prediction, order[starts[prediction] + within], np.empty(0))
-        iou = paired_iou(predictions.boxes_xywh_px[pairs.prediction], truth.boxes_xywh_px[pairs.object], truth.is_crowd[pairs.object])
-        found.append(pairs._replace(iou=iou).take(np.flatnonzero(iou >= least_iou)))
-    return Pairs(*map(np.concatenate, zip(*found, strict=True)))
-
-
-def _blocks(counts: NDArray[np.int64]) -> Iterator[slice]:
-    """Slices of predictions with about PAIRS_AT_ONCE pairs."""
-    total = np.cumsum(counts)
-    start = 0
-    while start < len(counts):
-        before = total[start - 1] if start else 0
-        stop = max(int(np.searchsorted(total, before + PAIRS_AT_ONCE, side="right")), start + 1)
-        yield slice(start, stop)
-        start = stop
-
-
-def paired_iou(boxes_xywh: NDArray[np.float64], others_xywh: NDArray[np.float64], crowd: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(N,) IoU of boxes in pairs, computed as pycocotools does; of a crowd box over the area of the first box."""
-    x, y, width, height = boxes_xywh.T
-    other_x, other_y, other_width, other_height = others_xywh.T
-    shared = np.maximum(np.minimum(x + width, other_x + other_width) - np.maximum(x, other_x), 0)
-    shared *= np.maximum(np.minimum(y + height, other_y + other_height) - np.maximum(y, other_y), 0)
-    own = width * height
-    union = np.where(crowd, own, own + other_width * other_height - shared)
-    return np.divide(shared, union, out=np.zeros(len(shared)), where=shared > 0)
 
 
 def _match_by_rank(

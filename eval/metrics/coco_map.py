@@ -173,7 +173,7 @@ def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", ma
 def evaluation_of(arrays: Accumulated, truth: Truth, predictions: Predictions, engine: str) -> Evaluation:
     """The numbers of what an engine has accumulated."""
     ties = tied(truth, predictions, arrays.max_detections, arrays.limits, AREA_RANGES)
-    bins = reliability(ties.scores, ties.outcomes[0])
+    bins = reliability(ties.scores, ties.outcomes)
     within = within_limit(truth, predictions, arrays.max_detections)
     counts = {
         "predictions": len(predictions.scores),

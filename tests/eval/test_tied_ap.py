@@ -197,7 +197,7 @@ def test_ar1_is_the_lowest_of_all_orders(data):
 def test_a_block_of_pairs_is_no_border(monkeypatch):
     truth, predictions = both(*random_set(5, 3, 120, 2, 0.5))
     whole = match(truth, predictions)
-    monkeypatch.setattr("groundswift.eval.tied_matching.PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr("groundswift.eval.close_pairs.PAIRS_AT_ONCE", 7)
     assert match(truth, predictions).outcomes.tolist() == whole.outcomes.tolist()
 
 
