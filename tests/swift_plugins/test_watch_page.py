@@ -21,6 +21,7 @@ from groundswift.swift_plugins.tools.watch.page import page_of
 from groundswift.swift_plugins.tools.watch.settings import Settings
 
 HOSTILE = "<img src=x onerror='document.title=1'><b>Yes</b>"
+LINES = "cell => { const text = document.createRange(); text.selectNodeContents(cell); return text.getClientRects().length }"
 BOX = "<|object_ref_start|>" + HOSTILE + "<|object_ref_end|><|box_start|>(100,200),(500,600)<|box_end|>"
 
 
@@ -56,14 +57,15 @@ def test_the_page_shows_frame_boxes_verdict_latency_and_history(watched):
         assert page.inner_text("#verdict") == "alarm"
         assert page.inner_text("#answer") == BOX
         assert page.inner_text("#question") == HOSTILE
-        assert page.locator("#boxes rect").count() == 1
-        assert float(page.get_attribute("#boxes rect", "x")) == pytest.approx(11.2, abs=0.2)  # 112 px wide, 100 of 1000
+        assert page.locator("#boxes rect.box").count() == 1
+        assert float(page.get_attribute("#boxes rect.box", "x")) == pytest.approx(11.2, abs=0.2)  # 112 px wide, 100 of 1000
         assert page.text_content("#boxes text") == HOSTILE
         assert page.locator("#history tr").count() == 5
         assert page.locator("#raised tr").count() == 1
         for name in ("last", "median", "p95"):
             assert page.inner_text(f"#latency-{name}").endswith(" ms")
-        assert page.inner_text("#fps") != ""
+        assert page.inner_text("#fps") == "-"  # the run has ended
+        assert page.locator("#raised td").first.evaluate(LINES) == 1  # the time is not broken
         assert page.locator("img, b").count() == 0  # of the model's text
         assert page.title() == "groundswift watch"
         assert "The run has ended." in page.inner_text("#problems")

@@ -29,23 +29,26 @@ function drawBoxes(row) {
   const address = `frame/${row.frame}.jpg`;
   if (frame.getAttribute("href") !== address) frame.setAttribute("href", address);
   byId("boxes").replaceChildren(...(row.boxes || []).flatMap(({ label, box_xyxy_px: [x1, y1, x2, y2] }) => {
-    const box = document.createElementNS(SVG, "rect");
-    Object.entries({ x: x1, y: y1, width: x2 - x1, height: y2 - y1 }).forEach(([name, value]) => box.setAttribute(name, value));
+    const [under, box] = ["under", "box"].map((kind) => {
+      const rect = document.createElementNS(SVG, "rect");
+      Object.entries({ class: kind, x: x1, y: y1, width: x2 - x1, height: y2 - y1 }).forEach(([name, value]) => rect.setAttribute(name, value));
+      return rect;
+    });
     const text = document.createElementNS(SVG, "text");
     Object.entries({ x: x1, y: Math.max(y1 - 3, height / 30), "font-size": height / 30 }).forEach(([name, value]) => text.setAttribute(name, value));
     text.textContent = label;
-    return [box, text];
+    return [under, box, text];
   }));
 }
 
 function show(state) {
-  byId("source").textContent = `${state.source} - ${state.model}`;
+  byId("source").textContent = `${state.source}, model ${state.model}`;
   byId("question").textContent = state.question;
   const latency = state.latency_ms;
   byId("latency-last").textContent = number(latency.last, " ms");
   byId("latency-median").textContent = number(latency.median, " ms");
   byId("latency-p95").textContent = number(latency.p95, " ms");
-  byId("fps").textContent = number(state.frames_per_s);
+  byId("fps").textContent = number(state.is_running ? state.frames_per_s : null);
   const late = state.alarms.undelivered ? `, ${state.alarms.undelivered} not delivered` : "";
   byId("alarms").textContent = `${state.alarms.raised}${late}`;
   const problems = Object.entries(state.problems).map(([where, text]) => `${where}: ${text}`);
@@ -58,10 +61,10 @@ function show(state) {
     byId("verdict").className = verdictOf(state.latest);
     byId("answer").textContent = state.latest.answer || state.latest.error || "";
   }
-  fill("counts", Object.entries(state.counts).map(([name, count]) => [[count], [name]]));
-  fill("raised", state.raised.map((alarm) => [[clock(alarm)], [alarm.frame], [alarm.answer]]));
+  fill("counts", Object.entries(state.counts).map(([name, count]) => [[count, "short"], [name]]));
+  fill("raised", state.raised.map((alarm) => [[clock(alarm), "short"], [alarm.frame, "short"], [alarm.answer]]));
   fill("history", state.history.map((row) => [
-    [row.frame], [clock(row)], [verdictOf(row), verdictOf(row)], [number(row.latency_ms)], [row.answer || row.error || ""],
+    [row.frame, "short"], [clock(row), "short"], [verdictOf(row), verdictOf(row)], [number(row.latency_ms), "short"], [row.answer || row.error || ""],
   ]));
   document.body.dataset.ready = "1";
 }
