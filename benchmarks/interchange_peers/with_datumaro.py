@@ -123,4 +123,21 @@ def read_kitti(place: Place) -> dict[str, Boxes]:
 
 
 def read_dota(place: Place) -> dict[str, Boxes]:
-    return read(place, "dota")
+    """A folder for each split; its boxes are rotated, by 0 degrees."""
+    from datumaro.components.dataset import Dataset
+
+    folder = Path(place["source"] + "-splits")
+    shutil.copytree(place["source"], folder / "train")
+    read = Dataset.import_from(str(folder), "dota")
+    names = [each.name for each in next(iter(read.categories().values()))]
+    corners = ((item.id, names[each.label], each.as_polygon()) for item in read for each in item.annotations)
+    return by_file((f"{name}.jpg", label, bounds(*zip(*points, strict=True))) for name, label, points in corners)
+
+
+def bounds(xs: tuple[float, ...], ys: tuple[float, ...]) -> tuple[float, float, float, float]:
+    """The box around some corners."""
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def read_openimages(place: Place) -> dict[str, Boxes]:
+    return read(place, "open_images")

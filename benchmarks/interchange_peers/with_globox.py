@@ -84,4 +84,4 @@ def read_labelme(place: Place) -> dict[str, Boxes]:
 def read_cvat(place: Place) -> dict[str, Boxes]:
     from globox import AnnotationSet
 
-    return found(AnnotationSet.from_cvat(place["source"]))
+    return found(AnnotationSet.from_cvat(place["source"] + "/annotations.xml"))

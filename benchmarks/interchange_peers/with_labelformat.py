@@ -95,7 +95,7 @@ def read_voc(place: Place) -> dict[str, Boxes]:
 def read_cvat(place: Place) -> dict[str, Boxes]:
     from labelformat.formats import CVATObjectDetectionInput
 
-    return found(CVATObjectDetectionInput(Path(place["source"])))
+    return found(CVATObjectDetectionInput(Path(place["source"]) / "annotations.xml"))
 
 
 def read_kitti(place: Place) -> dict[str, Boxes]:

@@ -1,15 +1,19 @@
-"""DOTA (one text file of rotated boxes per image) -> detection rows."""
+"""DOTA (one text file of rotated boxes per image) <-> detection rows."""
 
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
+from groundswift.records import whole
 from groundswift.worker_pool import WorkerPool
 
-from ..base import EXAMPLE_IMAGE, Reading, images_option
+from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, Reading, Totals, images_option
 from ..issues import IssueLog
-from ..tasks.label_files import Difficult, Label, LabelOptions, as_xywh, corners_box, labels_reading, not_a_label, number_of
+from ..rows.collect_boxes import ImageBoxes
+from ..rows.dataset_folder import FolderOptions, label_folder
+from ..tasks.label_files import DIGITS, Difficult, Label, LabelOptions, as_xywh, corners_box, labels_reading, not_a_label, number_of
 from ..tasks.text_labels import text_labelled
 
 HEAD = ("imagesource:", "gsd:")
@@ -60,3 +64,34 @@ def label(ignore: bool, met: dict[str, int], fields: list[str], where: str, log:
         log.count("difficult-as-crowd" if ignore else "difficult-kept", where)
     box = corners_box(corners[::2], corners[1::2], where, log)
     return Label(where, met.setdefault(fields[8], len(met)), as_xywh(*box), ignore and difficult)
+
+
+class ToDotaOptions(FolderOptions, frozen=True, kw_only=True):
+    """Turn swift rows into a DOTA dataset, a new folder.
+
+    It has labelTxt/NAME.txt for each image (a line per box: its four corners, its class and difficulty 0; empty for an image
+    without boxes) and, unless --image-files none, images/NAME.png; only files that open as an image are copied, with
+    --no-check-images too. Rows about one image are merged: a box that several of them name is written once.
+
+    Two images with one name in different folders, and classes with spaces, are refused.
+
+    \b
+    Example:
+      groundswift convert to-dota train.jsonl --out train/
+    """
+
+    name, summary = "to-dota", "swift rows to a DOTA dataset."
+    reads, writes = "swift rows", "DOTA dataset"
+    EXAMPLE = {"train.jsonl": [EXAMPLE_ROW | {"images": ["images/a.jpg"]}], "images/a.jpg": EXAMPLE_IMAGE}
+
+    def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
+        return label_folder(self, out, ("labelTxt", "images"), dota_lines, log, progress)
+
+
+def dota_lines(image: ImageBoxes) -> str:
+    """The label file of an image."""
+    lines = []
+    for name, x1, y1, x2, y2 in image.boxes.elements():
+        corners = (x1, y1, x2, y1, x2, y2, x1, y2)
+        lines.append(f"{' '.join(str(whole(round(value, DIGITS))) for value in corners)} {name} 0\n")
+    return "".join(lines)

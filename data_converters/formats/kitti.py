@@ -8,13 +8,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from groundswift.errors import error_at
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, Reading, Totals, images_option
 from ..issues import IssueLog
-from ..rows.collect_boxes import BoxesOptions, ImageBoxes, collect_boxes
-from ..rows.dataset_folder import ImageFiles, dataset_folder, put_image, stems_of
+from ..rows.collect_boxes import ImageBoxes
+from ..rows.dataset_folder import FolderOptions, label_folder
 from ..tasks.label_files import Label, LabelledImage, LabelOptions, as_xywh, labels_reading, not_a_label, number_of
 from ..tasks.text_labels import text_labelled
 
@@ -90,7 +89,7 @@ def spread_dont_care(image: LabelledImage, classes: int) -> None:
     image.labels = [each for each in image.labels if each.rank >= 0] + spread
 
 
-class ToKittiOptions(BoxesOptions, frozen=True, kw_only=True):
+class ToKittiOptions(FolderOptions, frozen=True, kw_only=True):
     """Turn swift rows into a KITTI dataset, a new folder.
 
     It has label_2/NAME.txt for each image (what is not known about an object has the devkit's number for it) and, unless
@@ -108,23 +107,8 @@ class ToKittiOptions(BoxesOptions, frozen=True, kw_only=True):
     reads, writes = "swift rows", "KITTI dataset"
     EXAMPLE = {"train.jsonl": [EXAMPLE_ROW | {"images": ["images/a.jpg"]}], "images/a.jpg": EXAMPLE_IMAGE}
 
-    image_files: ImageFiles = "link"
-
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
-        collected = collect_boxes(self, log, progress)
-        found = collected.images
-        if odd := next((name for name in collected.categories if len(name.split()) != 1 or name == DONT_CARE), None):
-            raise error_at(self.annotations, f"class {odd!r}", f"one word, other than {DONT_CARE} (convert with --rename-class)")
-        stems = stems_of(found, self.image_files, "label_2/{}.txt")
-        if out is not None:
-            with dataset_folder(out) as folder:
-                (folder / "label_2").mkdir()
-                if self.image_files != "none":
-                    (folder / "image_2").mkdir()
-                for path, image in found.items():
-                    put_image(path, folder / "image_2", self.image_files)
-                    (folder / "label_2" / f"{stems[path]}.txt").write_text(kitti_lines(image), encoding="utf-8")
-        return Totals.of([image.boxes.total() for image in found.values()])
+        return label_folder(self, out, ("label_2", "image_2"), kitti_lines, log, progress, reserved=DONT_CARE)
 
 
 def kitti_lines(image: ImageBoxes) -> str:

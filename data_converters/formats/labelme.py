@@ -25,8 +25,8 @@ from ..file_io.label_files import files_below, json_of
 from ..file_io.remote_folders import SUFFIXES, folder_at
 from ..file_io.row_images import RowImages
 from ..issues import IssueLog, skip
-from ..rows.collect_boxes import BoxesOptions, ImageBoxes, collect_boxes
-from ..rows.dataset_folder import ImageFiles, dataset_folder, put_image, stems_of
+from ..rows.collect_boxes import ImageBoxes, collect_boxes
+from ..rows.dataset_folder import FolderOptions, dataset_folder, put_image, stems_of
 from ..tasks.label_files import (
     Box,
     Difficult,
@@ -243,7 +243,7 @@ def names_of(image_path: str, file: str) -> list[str]:
     return list(dict.fromkeys([*path_tails(inside)[::-1], own, posixpath.basename(own)]))
 
 
-class ToLabelmeOptions(BoxesOptions, frozen=True, kw_only=True):
+class ToLabelmeOptions(FolderOptions, frozen=True, kw_only=True):
     """Turn swift rows into label files of LabelMe, a new folder.
 
     It has NAME.json for each image (rectangles; no shape for an image without boxes) and, unless --image-files none, the image
@@ -260,8 +260,6 @@ class ToLabelmeOptions(BoxesOptions, frozen=True, kw_only=True):
     name, summary = "to-labelme", "swift rows to LabelMe."
     reads, writes = "swift rows", "LabelMe, a folder of JSON files"
     EXAMPLE = {"train.jsonl": [EXAMPLE_ROW | {"images": ["images/a.jpg"]}], "images/a.jpg": EXAMPLE_IMAGE}
-
-    image_files: ImageFiles = "link"
 
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         found = collect_boxes(self, log, progress).images

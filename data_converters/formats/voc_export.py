@@ -15,8 +15,8 @@ from groundswift.urls import file_name
 
 from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, Totals
 from ..issues import IssueLog
-from ..rows.collect_boxes import BoxesOptions, ImageBoxes, collect_boxes
-from ..rows.dataset_folder import ImageFiles, dataset_folder, put_image, stems_of
+from ..rows.collect_boxes import ImageBoxes, collect_boxes
+from ..rows.dataset_folder import FolderOptions, dataset_folder, put_image, stems_of
 from .voc import SIDES
 
 LABEL_MAP = "# label:color_rgb:parts:actions"  # what CVAT and Datumaro need for classes other than VOC's own
@@ -27,7 +27,7 @@ Corners = Annotated[
 Numbers = tuple[float, float, float, float]
 
 
-class ToVocOptions(BoxesOptions, frozen=True, kw_only=True):
+class ToVocOptions(FolderOptions, frozen=True, kw_only=True):
     """Turn swift rows into a Pascal VOC dataset, a new folder.
 
     It has Annotations/NAME.xml for each image (no object for an image without boxes), ImageSets/Main/train.txt, labels.txt (the
@@ -54,7 +54,6 @@ class ToVocOptions(BoxesOptions, frozen=True, kw_only=True):
     EXAMPLE = {"train.jsonl": [EXAMPLE_ROW | {"images": ["images/a.jpg"]}], "images/a.jpg": EXAMPLE_IMAGE}
 
     corners: Corners = "pixels"
-    image_files: ImageFiles = "link"
 
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         collected = collect_boxes(self, log, progress)

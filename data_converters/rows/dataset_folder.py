@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,10 +17,21 @@ from groundswift.images import read_size_wh
 from groundswift.storage import local_copy
 from groundswift.urls import absolute, file_name, is_url
 
+from ..base import Totals
+from ..issues import IssueLog
+from .collect_boxes import BoxesOptions, ImageBoxes, collect_boxes
+
+DIGITS = 9  # of a fraction: exact to 0.0001 px on an image 100,000 px wide
 ImageFiles = Annotated[
     Literal["link", "copy", "none"],
     msgspec.Meta(description="Images of the dataset: links to the files, copies, or none (the original paths are written)."),
 ]
+
+
+class FolderOptions(BoxesOptions, frozen=True, kw_only=True):
+    """Options of formats that are a folder with the images in it."""
+
+    image_files: ImageFiles = "link"
 
 
 def stems_of(paths: Iterable[str], image_files: str, label_file: str) -> dict[str, str]:
@@ -47,6 +58,40 @@ def dataset_folder(out: Path) -> Iterator[Path]:
             yield folder
     except OSError as error:
         raise error_at(error.filename, f"cannot be copied ({error.strerror})", "an image that can be read") from None
+
+
+def label_folder(
+    options: FolderOptions,
+    out: Path | None,
+    folders: tuple[str, str],
+    text_of: Callable[[ImageBoxes], str],
+    log: IssueLog,
+    progress: bool,
+    reserved: str | None = None,
+) -> Totals:
+    """Write a dataset with a text file of labels for each image, whose lines are split at spaces. `folders`: of labels and of images.
+
+    Raises GroundswiftError for a class that is not one word, or `reserved`.
+    """
+    collected = collect_boxes(options, log, progress)
+    found, (labels, images) = collected.images, folders
+    if odd := next((name for name in collected.categories if len(name.split()) != 1 or name == reserved), None):
+        other = f", other than {reserved}" if reserved else ""
+        raise error_at(options.annotations, f"class {odd!r}", f"one word{other} (convert with --rename-class)")
+    stems = stems_of(found, options.image_files, f"{labels}/{{}}.txt")
+    if out is not None:
+        with dataset_folder(out) as folder:
+            for name in [labels, images][: 1 if options.image_files == "none" else 2]:
+                (folder / name).mkdir()
+            for path, image in found.items():
+                put_image(path, folder / images, options.image_files)
+                (folder / labels / f"{stems[path]}.txt").write_text(text_of(image), encoding="utf-8")
+    return Totals.of([image.boxes.total() for image in found.values()])
+
+
+def fraction(value: float) -> str:
+    """A fraction of a side as text."""
+    return f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
 
 
 def put_image(path: str, folder: Path, image_files: str) -> str:

@@ -34,14 +34,18 @@ from groundswift.worker_pool import WorkerPool
 ROW_FORMATS = [name for name in FORMATS if FORMATS[name].makes_rows]
 SOURCES = [(name, path) for name in FORMATS for path in FORMATS[name].EXAMPLE if Path(path).suffix not in (".jpg", ".png", ".mp4")]
 TEXTS = [(name, file) for name, file in SOURCES if Path(file).suffix not in (".p", ".parquet")]
+DESCRIPTIONS = "openimages/annotations/class-descriptions-boxable.csv"
 BACK = {  # format that has a writer -> (the part of what that makes which is read, what the reader is told)
     "coco": ("", ["--images", "images"]),
     "createml": ("", ["--images", "images"]),
+    "cvat": ("annotations.xml", []),
+    "dota": ("", []),
     "glm4v": ("", ["--images", "."]),
     "kitti": ("", []),
     "label-studio": ("tasks.json", ["--images", "images", "--use", "predictions"]),
     "labelme": ("", []),
     "odvg": ("odvg.jsonl", ["--images", ".", "--label-map", "odvg/label_map.json"]),
+    "openimages": ("annotations/train-annotations-bbox.csv", ["--images", "images", "--class-descriptions", DESCRIPTIONS]),
     "paligemma": ("", ["--images", "."]),
     "phi3v": ("", ["--images", "."]),
     "shikra": ("", ["--images", "data/flickr30k_images"]),

@@ -13,14 +13,13 @@ from groundswift.urls import file_name
 from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, Totals
 from ...file_io.remote_folders import SUFFIXES
 from ...issues import IssueLog
-from ...rows.collect_boxes import BoxesOptions, Collector, ImageBoxes, collect_boxes
-from ...rows.dataset_folder import ImageFiles, dataset_folder, put_image, stems_of
+from ...rows.collect_boxes import Collector, ImageBoxes, collect_boxes
+from ...rows.dataset_folder import FolderOptions, dataset_folder, fraction, put_image, stems_of
 
-DIGITS = 9  # of a fraction: exact to 0.0001 px on an image 100,000 px wide
 HEAD = "# One split: `train` and `val` name the same images, because trainers want both. Replace one of them by another folder or list.\n"
 
 
-class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
+class ToYoloOptions(FolderOptions, frozen=True, kw_only=True):
     """Turn swift rows into a YOLO dataset, a new folder.
 
     It has data.yaml (class names by index), labels/NAME.txt (a line per box: class, centre x, centre y, width, height as
@@ -41,8 +40,6 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
     makes_rows = False
     EXAMPLE = {"train.jsonl": [EXAMPLE_ROW | {"images": ["images/a.jpg"]}], "images/a.jpg": EXAMPLE_IMAGE}
 
-    image_files: ImageFiles = "link"
-
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         found = collect_boxes(self, log, progress)
         stems = stems_of(found.images, self.image_files, "labels/{}.txt")
@@ -58,8 +55,7 @@ def yolo_lines(image: ImageBoxes, index_of: dict[str, int]) -> str:
     lines = []
     for label, x1, y1, x2, y2 in image.boxes.elements():
         fractions = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
-        numbers = (f"{value:.{DIGITS}f}".rstrip("0").rstrip(".") for value in fractions)
-        lines.append(f"{index_of[label]} {' '.join(numbers)}\n")
+        lines.append(f"{index_of[label]} {' '.join(map(fraction, fractions))}\n")
     return "".join(lines)
 
 
