@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from .well_formed import Part, nothing_found, well_formed
 STATUSES: tuple[Status, ...] = get_args(Status)
 OK, TRUNCATED = STATUSES.index("ok"), STATUSES.index("truncated")
 CHUNK = 1 << 19  # characters that are read at once: what the caches of a processor hold
+NO_BOX, NO_POINT, NO_SPAN = (np.nan,) * 4, (np.nan,) * 2, (-1, -1)
 FEW = 20_000  # characters that are read faster one by one
 
 
@@ -105,70 +106,87 @@ def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
         first = last
 
 
+class _Boxes(NamedTuple):
+    """Some boxes as columns, as `AnswerColumns` has them."""
+
+    boxes: np.ndarray
+    label_ids: np.ndarray
+    spans: np.ndarray
+    points: np.ndarray | None
+
+    def slice(self, first: int, last: int) -> _Boxes:
+        """Those from one place to another one."""
+        return _Boxes(*(column if column is None else column[first:last] for column in self))
+
+
+NO_BOXES = _Boxes(np.zeros((0, 4)), np.zeros(0, np.int32), np.zeros((0, 2), np.int64), None)
+
+
 class _Joined:
     """Collects parts, and reads one by one what they do not have."""
 
     def __init__(self, read: Callable[[str], Answer]) -> None:
         self.read = read
         self.names: dict[str, int] = {}
-        self.arrays: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []  # boxes, label_ids, spans, counts
-        self.statuses: list[np.ndarray] = []
+        self.pieces: list[_Boxes] = [NO_BOXES]
+        self.counts: list[np.ndarray] = [np.zeros(1, np.int64)]
+        self.statuses: list[np.ndarray] = [np.zeros(0, np.uint8)]
         self.reasons: dict[int, list[str]] = {}
         self.polygons: dict[int, tuple[tuple[float, float], ...]] = {}
-        self.points: dict[int, tuple[float, float]] = {}
         self.texts = self.boxes = 0
 
     def add(self, texts: Sequence[str], part: Part) -> None:
         """Add some texts, in order."""
         ids = np.array([self.names.setdefault(name, len(self.names)) for name in part.label_names], np.int32)
-        label_ids = ids[part.label_ids] if len(ids) else part.label_ids.astype(np.int32)
-        statuses, boxes, spans = np.full(len(texts), OK, np.uint8), part.boxes, part.spans
-        others = np.flatnonzero(~part.good).tolist()
-        counts = part.counts
-        if others:
-            answers = [self.read(texts[index]) for index in others]
-            counts = counts.copy()
+        found = _Boxes(part.boxes, ids[part.label_ids] if len(ids) else part.label_ids.astype(np.int32), part.spans, part.points)
+        counts, statuses, others = np.diff(part.offsets), np.full(len(texts), OK, np.uint8), np.flatnonzero(~part.good)
+        if len(others):
+            answers = [self.read(texts[index]) for index in others.tolist()]
             counts[others] = [len(answer.objects) for answer in answers]
-            offsets = np.cumsum(counts) - counts
-            boxes, label_ids, spans = self._spread(part, counts, boxes, label_ids, spans)
-            for index, answer in zip(others, answers, strict=True):
-                self._place(answer, int(offsets[index]), boxes, label_ids, spans)
-                statuses[index] = STATUSES.index(answer.status)
-                if answer.reasons:
-                    self.reasons[self.texts + index] = answer.reasons
-        self.arrays.append((boxes, label_ids, spans, counts))
+            statuses[others] = [STATUSES.index(answer.status) for answer in answers]
+            self.reasons |= {self.texts + index: each.reasons for index, each in zip(others.tolist(), answers, strict=True) if each.reasons}
+            self._weave(found, part.offsets, self._boxes_of(answers, others, counts), others, np.append(0, np.cumsum(counts[others])))
+        else:
+            self.pieces.append(found)
+        self.counts.append(counts)
         self.statuses.append(statuses)
         self.texts += len(texts)
-        self.boxes += len(boxes)
+        self.boxes += int(counts.sum())
 
-    def _spread(self, part: Part, counts: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
-        """The arrays with room for the boxes of the other answers."""
-        mine = np.repeat(part.good, counts)
-        spread = []
-        for array in arrays:
-            wide = np.empty((len(mine), *array.shape[1:]), array.dtype)
-            wide[mine] = array
-            spread.append(wide)
-        return spread
+    def _weave(self, found: _Boxes, offsets: np.ndarray, more: _Boxes, others: np.ndarray, more_offsets: np.ndarray) -> None:
+        """Put the boxes of the other answers in the places of those that were found there, by runs of texts."""
+        ends = np.append(np.flatnonzero(np.diff(others) > 1) + 1, len(others))
+        begins = np.append(0, ends[:-1])
+        cut_from, cut_to = offsets[others[begins]].tolist(), offsets[others[ends - 1] + 1].tolist()
+        put_from, put_to = more_offsets[begins].tolist(), more_offsets[ends].tolist()
+        for kept, (first, last), put in zip([0, *cut_to], zip(cut_from, put_from), put_to, strict=False):
+            self.pieces += [found.slice(kept, first), more.slice(last, put)]
+        self.pieces.append(found.slice(cut_to[-1], int(offsets[-1])))
 
-    def _place(self, answer: Answer, at: int, boxes: np.ndarray, label_ids: np.ndarray, spans: np.ndarray) -> None:
-        for place, located in enumerate(answer.objects, at):
-            boxes[place] = np.nan if located.box is None else located.box
-            label_ids[place] = self.names.setdefault(located.label, len(self.names))
-            spans[place] = (-1, -1) if located.span is None else located.span
-            if located.box is None:
-                self.points[self.boxes + place] = located.point
-            if located.polygon is not None:
-                self.polygons[self.boxes + place] = located.polygon
+    def _boxes_of(self, answers: Sequence[Answer], texts: np.ndarray, counts: np.ndarray) -> _Boxes:
+        """The boxes of answers that were read one by one. `texts`: which ones; `counts`: (T,) boxes of all texts."""
+        objects = [located for answer in answers for located in answer.objects]
+        if not objects:
+            return NO_BOXES
+        boxes = np.array([NO_BOX if located.box is None else located.box for located in objects], np.float64)
+        label_ids = [self.names.setdefault(located.label, len(self.names)) for located in objects]
+        spans = np.array([located.span or NO_SPAN for located in objects], np.int64)
+        points = None
+        if np.isnan(boxes[:, 0]).any():
+            points = np.array([NO_POINT if located.box is not None else located.point for located in objects], np.float64)
+        if any([located.polygon is not None for located in objects]):
+            before = np.repeat((np.cumsum(counts) - counts)[texts] - (np.cumsum(counts[texts]) - counts[texts]), counts[texts])
+            places = self.boxes + before + np.arange(len(objects))
+            self.polygons |= {at: each.polygon for at, each in zip(places.tolist(), objects, strict=True) if each.polygon is not None}
+        return _Boxes(boxes, np.array(label_ids, np.int32), spans, points)
 
     def columns(self) -> AnswerColumns:
         """Everything that was added."""
-        parts = self.arrays or [(np.zeros((0, 4)), np.zeros(0, np.int32), np.zeros((0, 2), np.int64), np.zeros(0, np.int64))]
-        boxes, label_ids, spans, counts = (np.concatenate(column) if len(parts) > 1 else column[0] for column in zip(*parts, strict=True))
+        boxes, label_ids, spans = (np.concatenate([piece[column] for piece in self.pieces]) for column in range(3))
         points = None
-        if self.points:
-            points = np.full((len(boxes), 2), np.nan)
-            points[list(self.points)] = list(self.points.values())
-        statuses = np.concatenate(self.statuses) if self.statuses else np.zeros(0, np.uint8)
-        offsets = np.concatenate([[0], np.cumsum(counts)])
+        if any(piece.points is not None for piece in self.pieces):
+            none = np.full((len(boxes), 2), np.nan)
+            points = np.concatenate([none[: len(piece.boxes)] if piece.points is None else piece.points for piece in self.pieces])
+        offsets = np.cumsum(np.concatenate(self.counts))
+        statuses = np.concatenate(self.statuses)
         return AnswerColumns(boxes, label_ids, list(self.names), spans, offsets, statuses, points, self.reasons, self.polygons)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..answers import Answer, Located
+from ..answers import Located
 from .numbers import Numbers
 
 WORDS = r"\w[\w-]*(?: [\w-]+)*"  # labels that no reader would change
@@ -24,11 +24,6 @@ class Plain:
     groups: tuple[int, ...]
     number: Callable[[str], float] = int
     decode: Callable[[Sequence[float]], Sequence[float] | None] | None = None
-
-    def read(self, text: str, limit: float | None) -> Answer | None:
-        """A well-formed answer; None for any other, or where something deviates."""
-        objects, position = self.head(text, limit)
-        return Answer(objects, "ok", []) if objects and position == len(text) else None
 
     def head(self, text: str, limit: float | None) -> tuple[list[Located], int]:
         """The boxes up to the first one that deviates, and where that would begin."""
@@ -54,6 +49,24 @@ class Plain:
             objects.append(Located(label, (x1, y1, x2, y2), None, found.span(1)))
             position = found.end()
         return objects, position
+
+
+def before_last_label(objects: Sequence[Located], text: str, numbers: Numbers) -> tuple[list[Located], list[int]]:
+    """Of the well-formed objects at the start of a text, those before the last label, which may have more boxes; and how many there
+    are before each later label. The spans of boxes that share a label are changed to those that the reader of any text gives them.
+    """
+    if numbers.joint is None:
+        return objects[:-1], list(range(1, len(objects)))
+    starts, joint, ends = text.startswith, numbers.joint or "<", []
+    bracket = int(numbers.box.startswith("["))  # which that reader takes for one of the list
+    for place in range(len(objects) - 1, 0, -1):
+        before, located = objects[place - 1 : place + 1]
+        if starts(joint, before.span[1]):
+            before.span = before.span[0], before.span[1] - bracket
+            located.span = located.span[0] + bracket, located.span[1]
+        else:
+            ends.append(place)
+    return objects[: ends[0]] if ends else [], ends
 
 
 def label_first(label: str, opening: str, numbers: Numbers, closing: str, after: str = "") -> Plain:

@@ -20,7 +20,7 @@ from ..answers import Answer, Located
 from ..errors import GroundswiftError
 from . import skeleton
 from .base import NUMBER, Item, Reading, still_thinking, without_thinking
-from .fast_path import WORDS, Plain, label_first, label_last
+from .fast_path import WORDS, Plain, before_last_label, label_first, label_last
 from .json_objects import JsonKeys
 from .json_tolerant import DOUBLE_KEY, SINGLE_KEY, read_json
 from .numbers import Numbers, grouped
@@ -147,18 +147,20 @@ class LineGrammar:
         return "".join(written)
 
     def parse(self, text: str, limit: float | None) -> Answer:
-        plain = self.plain.read(text, limit)
-        if plain is not None:
-            return plain
+        objects, position = self.plain.head(text, limit)
+        if objects and position == len(text):
+            return Answer(objects, "ok", [])
         said = without_thinking(text)
         if said is None:
             return still_thinking()
         if "<answer>" in said:  # GLM's marks of what follows its thinking; blanks, so that positions hold
             said = said.replace("<answer>", " " * 8).replace("</answer>", " " * 9)
-        if (objects := self._as_json(said, limit)) is not None:
-            return objects
+        if (in_json := self._as_json(said, limit)) is not None:
+            return in_json
         reading = Reading(limit)
-        self._read(said, reading)
+        if said is text and (not self.gap or all([located.label for located in objects])):  # a gap of no label is part of no box
+            reading.objects, reading.blocks = before_last_label(objects, text, self.numbers)
+        self._read(said, reading, reading.objects[-1].span[1] if reading.objects else 0)
         if self.marked and reading.objects and reading.objects[0].box is not None:  # boxes of a label share a mark, points do not
             reading.drop_repeated_block()
         return reading.answer(self.region.found.sub(r"\g<numbers>", said) if self.marked else said)
@@ -193,9 +195,10 @@ class LineGrammar:
             answer.objects = before
             answer.reasons.append("repeated-block")
 
-    def _read(self, text: str, reading: Reading) -> None:
-        position, label = 0, ""
-        for start, stop, items in self._boxes(text, reading):
+    def _read(self, text: str, reading: Reading, position: int) -> None:
+        """Read what is behind `position`, where the objects end that `reading` has already."""
+        label = reading.objects[-1].label if position else ""
+        for start, stop, items in self._boxes(text, reading, position):
             before = text[position:start]
             new = "\n" in before or not position
             before = (before.rpartition("\n")[2] if new else before.lstrip(AFTER_A_BOX)).lstrip()
@@ -210,11 +213,11 @@ class LineGrammar:
             reading.blocks.append(len(reading.objects))
             position = stop
 
-    def _boxes(self, text: str, reading: Reading) -> Iterator[tuple[int, int, list[Item]]]:
-        """Every box text in order: where it starts and ends, and what it holds. Notes parse warnings about its end."""
+    def _boxes(self, text: str, reading: Reading, position: int) -> Iterator[tuple[int, int, list[Item]]]:
+        """Every box text behind a position, in order: where it starts and ends, and what it holds. Notes parse warnings about its end."""
         region = self.region
         whole, reading.cut = self._whole(text)
-        for found in region.found.finditer(text):
+        for found in region.found.finditer(text, position):
             start, stop = found.span()
             first, last = found.span("numbers")
             if first < 0:
@@ -271,8 +274,8 @@ class LabelLastGrammar(LineGrammar):
             self.check_label(located.label)
         return self.joint.join(self._written(label, self.numbers.write(boxes)) for label, boxes in grouped(objects, self.numbers))
 
-    def _read(self, text: str, reading: Reading) -> None:
-        boxes = list(self._boxes(text, reading))
+    def _read(self, text: str, reading: Reading, position: int) -> None:
+        boxes = list(self._boxes(text, reading, position))
         for (start, stop, items), following in zip(boxes, [*(box[0] for box in boxes[1:]), self._whole(text)[0]], strict=False):
             if not items:
                 continue

@@ -14,7 +14,7 @@ from ..answers import Answer, Located
 from ..errors import GroundswiftError
 from . import skeleton
 from .base import THINKING, Reading, still_thinking, without_thinking
-from .fast_path import label_first
+from .fast_path import before_last_label, label_first
 from .numbers import Numbers, grouped, listed, quadrangle_in
 
 NO_BOX = {"none", "null", "[]", "[[]]"}  # between the marks: no such object, as Rex-Omni's None for an absent class
@@ -79,8 +79,12 @@ class TokenGrammar:
         said = without_thinking(text)
         if said is None:
             return still_thinking()
-        known = position > 0 and said is text and self.numbers.joint is None  # not in the middle of the boxes of a label
-        return self._parse_any(said, limit, objects, position) if known else self._parse_any(said, limit)
+        if said is not text:
+            return self._parse_any(said, limit)
+        if objects and self.numbers.joint is not None:
+            objects, _ = before_last_label(objects, text, self.numbers)
+            position = objects[-1].span[1] if objects else 0
+        return self._parse_any(text, limit, objects, position)
 
     def _parse_any(self, text: str, limit: float | None, known: Sequence[Located] = (), start: int = 0) -> Answer:
         """One pass over the marks, each with the text up to the next one. `known`: the objects up to `start`, behind a box."""

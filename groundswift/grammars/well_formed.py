@@ -16,20 +16,24 @@ TENS = 10.0 ** np.arange(LONGEST_NUMBER + 1)
 
 @dataclass
 class Part:
-    """The boxes of the well-formed ones of some texts. `good`: (T,) which these are; `counts`: (T,) boxes, 0 for the others."""
+    """The boxes that were found in some texts. `good`: (T,) which texts are well-formed; the boxes of others mean nothing.
+
+    `offsets`: (T + 1,), as in `AnswerColumns`. `points`: where these are points; `boxes` are then NaN.
+    """
 
     good: np.ndarray
-    counts: np.ndarray
+    offsets: np.ndarray
     boxes: np.ndarray
     label_ids: np.ndarray
     label_names: list[str]
     spans: np.ndarray
+    points: np.ndarray | None = None
 
 
 def nothing_found(size: int) -> Part:
     """No text is well-formed."""
     empty = np.zeros(0, np.int64)
-    return Part(np.zeros(size, bool), np.zeros(size, np.int64), np.zeros((0, 4)), empty, [], np.zeros((0, 2), np.int64))
+    return Part(np.zeros(size, bool), np.zeros(size + 1, np.int64), np.zeros((0, 4)), empty, [], np.zeros((0, 2), np.int64))
 
 
 def well_formed(texts: Sequence[str], skeleton: Skeleton, limit: float | None) -> Part:
@@ -183,12 +187,7 @@ class _Scan:
 
     def part(self) -> Part:
         """What is well-formed of all this."""
-        texts = np.repeat(np.arange(self.size), self.counts)
-        bad = np.bincount(texts[self.bad], minlength=self.size) > 0
-        good = ~bad & (self.counts > 0)
-        counts = np.where(good, self.counts, 0)
-        spans = self._spans()
-        if not bad.any():
-            return Part(good, counts, self.boxes, self.label_ids, self.label_names, spans)
-        keep = good[texts]
-        return Part(good, counts, self.boxes[keep], self.label_ids[keep], self.label_names, spans[keep])
+        good = self.counts > 0
+        if self.bad.any():
+            good[np.searchsorted(self.offsets, np.flatnonzero(self.bad), side="right") - 1] = False
+        return Part(good, self.offsets, self.boxes, self.label_ids, self.label_names, self._spans())
