@@ -288,6 +288,8 @@ def main() -> int:
     if not known:
         print("supervision is not installed (pip install '.[bench]'): ours alone", file=sys.stderr)
     first = {row.grammar: name for name, row in reversed(families().items())}
+    if missing := set(GRAMMARS) - set(first):
+        raise SystemExit(f"no family writes {', '.join(sorted(missing))}, so it would not be measured")
     chosen = [name for name, row in families().items() if row.grammar in (options.grammar or GRAMMARS)]
     alone = [name for name in chosen if name in first.values()]
     tables = options.only or TABLES

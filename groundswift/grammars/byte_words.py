@@ -6,6 +6,8 @@ import numpy as np
 
 SPARE = 1024  # bytes of nothing before and behind the text, so that no place is out of reach
 WORD = 8  # bytes
+BUCKET_BITS = 15  # of a table that finds equal numbers
+FEW_BYTES = 2  # of a literal that is compared byte by byte
 MASKS = np.array([(1 << 8 * size) - 1 for size in range(WORD + 1)], np.uint64)  # the first bytes of a word
 MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -28,30 +30,35 @@ class Words:
     def after(self, places: np.ndarray, literal: str) -> np.ndarray:
         """Whether the literal begins at each place."""
         data = literal.encode()
-        fits = np.ones(len(places), bool)
-        for first in range(0, len(data), WORD):
-            piece = data[first : first + WORD]
-            wanted, mask = np.uint64(int.from_bytes(piece, "little")), MASKS[len(piece)]
-            if first == 0:
-                fits = (self.at[places] & mask) == wanted
-            else:
-                some = np.flatnonzero(fits)
-                fits[some] = (self.at[places[some] + first] & mask) == wanted
+        if len(data) <= FEW_BYTES:
+            return self._bytes_fit(places, data)
+        fits = self._word_fits(places, data[:WORD])
+        for first in range(WORD, len(data), WORD):
+            some = np.flatnonzero(fits)
+            fits[some] = self._word_fits(places[some] + first, data[first : first + WORD])
         return fits
 
     def before(self, places: np.ndarray, literal: str) -> np.ndarray:
-        """Whether the literal ends at each place. The last bytes are looked at first."""
+        """Whether the literal ends at each place. The last byte is looked at first, then the rest of it."""
         data = literal.encode()
-        fits = np.ones(len(places), bool)
+        if len(data) <= FEW_BYTES:
+            return self._bytes_fit(places - len(data), data)
+        fits = self.bytes[places - 1] == data[-1]
         for last in range(len(data), 0, -WORD):
-            piece = data[max(0, last - WORD) : last]
-            wanted, mask, back = np.uint64(int.from_bytes(piece, "little")), MASKS[len(piece)], len(data) - last + len(piece)
-            if last == len(data):
-                fits = (self.at[places - back] & mask) == wanted
-            else:
-                some = np.flatnonzero(fits)
-                fits[some] = (self.at[places[some] - back] & mask) == wanted
+            some, piece = np.flatnonzero(fits), data[max(0, last - WORD) : last]
+            fits[some] = self._word_fits(places[some] - (len(data) - last + len(piece)), piece)
         return fits
+
+    def _bytes_fit(self, places: np.ndarray, data: bytes) -> np.ndarray:
+        if not data:
+            return np.ones(len(places), bool)
+        fits = self.bytes[places] == data[0]
+        return fits & (self.bytes[places + 1] == data[1]) if len(data) > 1 else fits
+
+    def _word_fits(self, places: np.ndarray, data: bytes) -> np.ndarray:
+        """Whether some bytes, at most a word, are at each place."""
+        wanted = np.uint64(int.from_bytes(data, "little"))
+        return (self.at[places] == wanted) if len(data) == WORD else (self.at[places] & MASKS[len(data)]) == wanted
 
     def numbers(self, ends: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """The whole numbers of up to 8 digits that end at each place, int64: the digits are added by pairs, fours and eights."""
@@ -60,12 +67,13 @@ class Words:
         words = words * np.uint64(100 * 65536 + 1) >> np.uint64(16) & np.uint64(0x0000FFFF0000FFFF)
         return (words * np.uint64(10000 * 4294967296 + 1) >> np.uint64(32)).view(np.int64)
 
-    def text(self, start: int, end: int) -> str:
-        """A piece of it."""
-        return self.data[start:end].decode("utf-8", "replace")
+    def texts(self, begins: np.ndarray, lengths: np.ndarray) -> list[str]:
+        """Pieces of it."""
+        ends = (begins + lengths).tolist()
+        return [self.data[begin:end].decode("utf-8", "replace") for begin, end in zip(begins.tolist(), ends, strict=True)]
 
 
-def distinct(words: Words, begins: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, list[int]]:
+def distinct(words: Words, begins: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Equal pieces of text -> (which one each is, where one of each kind is among them)."""
     pieces, mixed = [], lengths.astype(np.uint64)
     for first in range(0, int(lengths.max(initial=0)), WORD):
@@ -75,15 +83,33 @@ def distinct(words: Words, begins: np.ndarray, lengths: np.ndarray) -> tuple[np.
         mixed[some] = (mixed[some] ^ piece) * MIX
         mixed[some] ^= mixed[some] >> np.uint64(29)
         pieces.append((some, piece))
-    _, examples, ids = np.unique(mixed, return_index=True, return_inverse=True)
+    ids, examples = distinct_numbers(mixed)
     same = examples[ids]
     equal = lengths == lengths[same]
     for first, (some, piece) in zip(range(0, WORD * len(pieces), WORD), pieces, strict=True):
-        of_example = words.at[begins[same[some]] + first] & MASKS[np.clip(lengths[same[some]] - first, 0, WORD)]
+        at_example = begins[same[some]] + first
+        of_example = words.at[at_example] & MASKS[np.clip(lengths[same[some]] - first, 0, WORD)]
         equal[some] &= piece == of_example
     if equal.all():
-        return ids, examples.tolist()
+        return ids, examples
     texts = [words.data[begin : begin + length] for begin, length in zip(begins.tolist(), lengths.tolist(), strict=True)]
     kinds = {text: place for place, text in reversed(list(enumerate(texts)))}  # two texts mixed to one number
     order = {text: number for number, text in enumerate(kinds)}
-    return np.array([order[text] for text in texts]), list(kinds.values())
+    return np.array([order[text] for text in texts]), np.array(list(kinds.values()))
+
+
+def distinct_numbers(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same of well mixed numbers: all that are alone in a bucket of the table without sorting."""
+    table = np.full(1 << BUCKET_BITS, -1, np.int32)
+    buckets = (numbers >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
+    table[buckets] = np.arange(len(numbers))
+    others = np.flatnonzero(numbers[table[buckets]] != numbers)
+    used = np.flatnonzero(table >= 0)
+    examples = table[used]
+    table[used] = np.arange(len(used))
+    ids = table[buckets]
+    if len(others):
+        _, more, which = np.unique(numbers[others], return_index=True, return_inverse=True)
+        ids[others] = len(used) + which
+        examples = np.append(examples, others[more])
+    return ids, examples

@@ -126,7 +126,7 @@ class _Scan:
         at = np.flatnonzero(self.heads)
         self.bad[at] |= (lengths < 1) | (lengths > LONGEST_LABEL)
         ids, examples = distinct(self.words, begins, np.clip(lengths, 0, LONGEST_LABEL))
-        names = [self.words.text(begins[place], begins[place] + max(0, min(lengths[place], LONGEST_LABEL))) for place in examples]
+        names = self.words.texts(begins[examples], np.clip(lengths[examples], 0, LONGEST_LABEL))
         plain = np.array([self.skeleton.label.fullmatch(name) is not None for name in names], bool)
         self.bad[at] |= ~plain[ids]
         self.label_names = names

@@ -11,7 +11,7 @@ from fuzz_target import FAMILIES, FRAGMENTS_OF, Draws, damaged, well_formed
 from groundswift import Located, families, format_answer, parse, parse_many
 from groundswift.errors import GroundswiftError
 from groundswift.grammars import columns, json_boxes, numbers
-from groundswift.grammars.byte_words import Words, distinct
+from groundswift.grammars.byte_words import Words, distinct, distinct_numbers
 from groundswift.grammars.columns import STATUSES, AnswerColumns
 from groundswift.grammars.fast_path import Plain
 from groundswift.grammars.json_boxes import JsonGrammar
@@ -150,7 +150,14 @@ def test_labels_that_mix_to_one_number_stay_apart(monkeypatch):
     words = Words(b"cat dog cat cow")
     begins = np.array([0, 4, 8, 12]) + words.data.index(b"cat")
     ids, examples = distinct(words, begins, np.array([3, 3, 3, 3]))
-    assert [words.text(begins[examples[number]], begins[examples[number]] + 3) for number in ids] == ["cat", "dog", "cat", "cow"]
+    assert words.texts(begins[examples[ids]], np.array([3, 3, 3, 3])) == ["cat", "dog", "cat", "cow"]
+
+
+def test_numbers_in_one_bucket_stay_apart():
+    numbers_ = np.array([7, 1 << 63, 7, 8, 1 << 63, 9], np.uint64)
+    ids, examples = distinct_numbers(numbers_)
+    assert numbers_[examples[ids]].tolist() == numbers_.tolist()
+    assert len(examples) == len(set(ids.tolist())) == 4
 
 
 def test_cells_of_many_patches_are_those_of_each():
