@@ -14,9 +14,7 @@ from groundswift.grammars import columns, json_boxes, numbers
 from groundswift.grammars.byte_words import Words, distinct, distinct_numbers
 from groundswift.grammars.columns import STATUSES, AnswerColumns
 from groundswift.grammars.fast_path import Plain
-from groundswift.grammars.json_boxes import JsonGrammar
 from groundswift.grammars.registry import GRAMMARS, grammar_of
-from groundswift.grammars.tokens import TokenGrammar
 from groundswift.spaces import space_row
 
 FAST = [name for name in FAMILIES if hasattr(grammar_of(name), "skeleton")]
