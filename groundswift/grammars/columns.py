@@ -159,7 +159,7 @@ class _Joined:
         begins = np.append(0, ends[:-1])
         cut_from, cut_to = offsets[others[begins]].tolist(), offsets[others[ends - 1] + 1].tolist()
         put_from, put_to = more_offsets[begins].tolist(), more_offsets[ends].tolist()
-        for kept, (first, last), put in zip([0, *cut_to], zip(cut_from, put_from), put_to, strict=False):
+        for kept, (first, last), put in zip([0, *cut_to], zip(cut_from, put_from, strict=False), put_to, strict=False):
             self.pieces += [found.slice(kept, first), more.slice(last, put)]
         self.pieces.append(found.slice(cut_to[-1], int(offsets[-1])))
 
@@ -174,7 +174,7 @@ class _Joined:
         points = None
         if np.isnan(boxes[:, 0]).any():
             points = np.array([NO_POINT if located.box is not None else located.point for located in objects], np.float64)
-        if any([located.polygon is not None for located in objects]):
+        if any(located.polygon is not None for located in objects):
             before = np.repeat((np.cumsum(counts) - counts)[texts] - (np.cumsum(counts[texts]) - counts[texts]), counts[texts])
             places = self.boxes + before + np.arange(len(objects))
             self.polygons |= {at: each.polygon for at, each in zip(places.tolist(), objects, strict=True) if each.polygon is not None}

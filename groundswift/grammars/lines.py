@@ -158,7 +158,7 @@ class LineGrammar:
         if (in_json := self._as_json(said, limit)) is not None:
             return in_json
         reading = Reading(limit)
-        if said is text and (not self.gap or all([located.label for located in objects])):  # a gap of no label is part of no box
+        if said is text and (not self.gap or all(located.label for located in objects)):  # a gap of no label is part of no box
             reading.objects, reading.blocks = before_last_label(objects, text, self.numbers)
         self._read(said, reading, reading.objects[-1].span[1] if reading.objects else 0)
         if self.marked and reading.objects and reading.objects[0].box is not None:  # boxes of a label share a mark, points do not
