@@ -14,6 +14,7 @@ from groundswift.errors import GroundswiftError
 
 from .answers.cli_options import FILE
 from .artifacts import compare_folder, pretty_json
+from .checkpoint_curves import curves, steps_of
 from .evaluated_run import NumberTable, Run
 from .metric import NO_NUMBERS, Metric
 from .metrics import metric_of_run
@@ -39,6 +40,7 @@ LARGEST_EXTRA = 10**300
     show_default=True,
     help="Paired tests of the first run and each other one, image by image.",
 )
+@click.option("--steps", metavar="N,N,...", help="Steps of the runs, for curves.  [default: of names such as checkpoint-100]")
 @click.option("--json", "as_json", is_flag=True, help="Print the content of summary.json, and nothing else.")
 def compare(
     folders: tuple[Path, ...],
@@ -48,13 +50,17 @@ def compare(
     title: str | None,
     extras: tuple[str, ...],
     tests: bool,
+    steps: str | None,
     as_json: bool,
 ) -> None:
     """Compare scored runs side by side, with paired tests and what was fixed and regressed against the first.
 
+    Runs of checkpoints (their names end in checkpoint-N, or --steps) also give curves of the headline numbers over the steps.
+
     \b
     Example:
       groundswift eval compare scored/before scored/after --names before,after --images images/ --out scored/
+      groundswift eval compare scored/checkpoint-100 scored/checkpoint-200 scored/checkpoint-300 --out curves/
     """
     if len(folders) < 2:
         raise click.UsageError("give at least two folders that `groundswift eval METRIC --out` wrote")
@@ -66,12 +72,15 @@ def compare(
         if key in summary:
             raise GroundswiftError(f"--set {key}: there is a run of this name")
         summary[key] = number
+    stepped = steps_of(runs, steps)
     differing = differing_terms(runs)
     kind = metrics_of(runs)[0]
     title = title or kind.title or kind.name
     tested = [paired(runs[0], other, table_of(runs).numbers, progress=True) for other in runs[1:]] if tests else []
     for run, found in zip(runs[1:], tested, strict=False):
         run.tables = [*paired_tables(found), *run.tables]
+    if stepped is not None:
+        runs[-1].plots = [*curves(runs, stepped, table_of(runs).numbers), *runs[-1].plots]
     with compare_folder(out) as folder:
         write_report(runs, folder / "report.html", images, title, table_of(runs), differing, out)
         write_whole(folder / "summary.json", [pretty_json(summary)])

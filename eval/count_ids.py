@@ -22,6 +22,7 @@ COUNTS = {  # of metrics.json, those that a reader has to know of where they are
     "choice_without_truth": "question whose true answer is not one of its options: undefined",
     "verdict_unreadable": "answer without a declared verdict: wrong, no alarm",
     "verdict_truth_unclear": "question for a verdict whose true answer is not a declared one: undefined",
+    "not_of_mmad": "question without subtask, dataset, verdict or a letter as its answer: not in the numbers of MMAD",
     "stage_unknown": "question of a stage other than 1 to 3: in no group of stages",
     "answers_truncated": "answer that stopped at its token limit",
 }

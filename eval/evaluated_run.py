@@ -79,7 +79,7 @@ class Line(msgspec.Struct):
 
 
 class Plot(msgspec.Struct):
-    """A plot of the report. `diagonal` draws y = x, as calibration needs."""
+    """A plot of the report. `diagonal` draws y = x, as calibration needs. `of_all_runs`: its lines compare runs, and are of none."""
 
     id: str
     title: str
@@ -89,6 +89,7 @@ class Plot(msgspec.Struct):
     kind: Literal["line", "bars", "points"] = "line"
     diagonal: bool = False
     note: str = ""
+    of_all_runs: bool = False
 
 
 class Run(msgspec.Struct):

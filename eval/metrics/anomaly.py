@@ -21,6 +21,7 @@ from ..answers.verdicts import BUILT_IN, Verdict, VerdictRules
 from ..evaluated_run import ImageResult, Number, Table
 from ..located import Located, located, same_rows
 from ..metric import Evaluation
+from ..protocols import mmad
 from ..text_metric import Column, Scored
 from ..verdict_numbers import roc_plots, verdict_columns, word
 from .question_answering import QuestionAnswering, options_of_command
@@ -40,6 +41,7 @@ BOXES = (
     Number("box_precision", "box precision at IoU 0.5"),
     Number("box_recall", "box recall at IoU 0.5"),
 )
+MMAD = (Number("mmad", "MMAD average", headline=True), Number("mmad_own", "MMAD average, its own reading"))
 HELP = {
     "anomalous": "What an answer begins with that says anomalous: yes, or several as yes,abnormal; repeatable. Verdicts need it.",
     "normal": "What an answer begins with that says normal; repeatable.",
@@ -51,6 +53,7 @@ OPTIONS = (
     click.option(
         "--verdict-where", "where", multiple=True, metavar="COLUMN=PATTERN", default=BUILT_IN, show_default=True, help=HELP["where"]
     ),
+    click.option("--mmad", is_flag=True, help="Also score by the rules of MMAD: rows of groundswift convert mmad."),
 )
 NO_SCORES = (
     "AUROC is undefined: {lacking} of {verdicts} verdicts have no log-probability of a declared answer; use groundswift infer --logprobs"
@@ -75,11 +78,12 @@ class Anomaly(QuestionAnswering):
     Example:
       groundswift eval anomaly result.jsonl --anomalous yes --normal no --out report/
       groundswift eval anomaly result.csv --anomalous yes --normal no --verdict-where "question=*anomal*" --out report/
+      groundswift eval anomaly mmad_result.jsonl --mmad --out report/
       groundswift eval compare report/checkpoint-100 report/checkpoint-200 --out curves/
     """
 
     name, title = "anomaly", "Anomaly detection"
-    numbers = (*VERDICTS, *BOXES, *QuestionAnswering.numbers)
+    numbers = (*VERDICTS, *BOXES, *MMAD, *QuestionAnswering.numbers)
     options = (*OPTIONS, *options_of_command(LETTERS))
     reads_boxes = True
     ignored_terms = ("score", "score_is")
@@ -101,7 +105,7 @@ class Anomaly(QuestionAnswering):
 
     def columns(self) -> Columns:
         rules = self.declared()
-        more = dict.fromkeys((STAGE, CLASS, OBJECTS, *(name for name, _ in rules.asked_by if name != "question")))
+        more = dict.fromkeys((STAGE, CLASS, OBJECTS, *mmad.COLUMNS, *(name for name, _ in rules.asked_by if name != "question")))
         return super().columns()._replace(more=tuple(more), alternatives=bool(rules.anomalous))
 
     def read_answers(self, source: Path, truth: Questions, rules: Rules | None) -> TextAnswers:
@@ -152,20 +156,23 @@ class Anomaly(QuestionAnswering):
         stages = {name: list(compress(self.verdicts_found, places)) for name, places in chosen.items()}
         evaluation.plots.extend(roc_plots({"all": self.verdicts_found, **stages}))
         evaluation.counts.update({"rows_of_boxes": self.asking_boxes})
+        if self.options.get("mmad"):
+            add_mmad(evaluation, answers.samples)
         if self.boxes is not None:
             add_boxes(evaluation, self.boxes, attrgetter(self.columns().attribute(STAGE)))
         return evaluation
 
     def terms(self) -> dict[str, Any]:
-        rules = self.declared()
+        rules, of_mmad = self.declared(), mmad.RULE if self.options.get("mmad") else {}
         declared = {"anomalous": ", ".join(rules.anomalous), "normal": ", ".join(rules.normal)}
         if not rules.anomalous:
-            return {**super().terms(), "verdict": "not declared"} | ({"boxes": RULE["boxes"]} if self.asking_boxes else {})
+            return {**super().terms(), **of_mmad, "verdict": "not declared"} | ({"boxes": RULE["boxes"]} if self.asking_boxes else {})
         where = {"verdict_where": ", ".join(f"{name}={pattern}" for name, pattern in rules.asked_by)}
-        return {**super().terms(), **declared, **where, **RULE}
+        return {**super().terms(), **of_mmad, **declared, **where, **RULE}
 
     def shown_numbers(self) -> set[str]:
         verdicts = {number.key for number in VERDICTS} if self.options.get("anomalous") else set()
+        verdicts |= {"mmad", "mmad_own"} if self.options.get("mmad") else set()
         return {*verdicts, *(["box_f1"] if self.asking_boxes else []), *super().shown_numbers()}
 
 
@@ -228,6 +235,18 @@ def add_boxes(evaluation: Evaluation, boxes: Located, stage_of: Callable[[Any], 
     first = len(evaluation.per_sample)
     evaluation.per_sample.extend(renumbered(image, first + number) for number, image in enumerate(boxes.images))
     evaluation.counts["boxes"] = boxes.counts
+
+
+def add_mmad(evaluation: Evaluation, samples: Sequence[TextSample]) -> None:
+    """Put the numbers of MMAD into an evaluation. Raises GroundswiftError where no row is one of the benchmark."""
+    found, without = mmad.judged(samples)
+    if not found:
+        expected = "rows of groundswift convert mmad, with the columns subtask, dataset and verdict"
+        raise GroundswiftError(f"--mmad: no row states its subtask, dataset and verdict; expected {expected}")
+    tables = mmad.table(found), mmad.table(found, own=True)
+    evaluation.summary.update({number.key: mmad.average(table) for number, table in zip(MMAD, tables, strict=True)})
+    evaluation.tables.extend(tables)
+    evaluation.counts["not_of_mmad"] = without
 
 
 def renumbered(image: ImageResult, number: int) -> ImageResult:

@@ -22,6 +22,8 @@ from .numbers import RESAMPLES_F1, Tested, Values, tested_numbers
 
 Box = tuple[float, float, float, float]
 Key = tuple[int, str, str]
+SAME = 1e-9
+MEAN = ", mean of samples"
 
 
 class Difference(msgspec.Struct):
@@ -72,6 +74,7 @@ def paired(first: Run, other: Run, numbers: Sequence[Number] = (), progress: boo
         found.refused = f"{len(pairs)} images are in both runs"
     elif any(one.f1 is None for one, _ in pairs):
         _add_values(found, pairs, numbers)
+        _name_means(found, numbers, (first, other))
     elif any(_objects(one) != _objects(two) for one, two in pairs):
         found.refused = "the runs have different objects"
     else:
@@ -155,7 +158,8 @@ def _difference(values: tuple[Values, Values]) -> list[float]:
 
 
 def _add_values(found: Paired, pairs: Sequence[tuple[ImageResult, ImageResult]], numbers: Sequence[Number]) -> None:
-    """The tests of a metric of samples: means of the numbers that each sample has, swapped by image."""
+    """The tests of a metric of samples: means of the numbers that each sample has, swapped by image. Samples of boxes have none."""
+    pairs = [pair for pair in pairs if all(each.values for each in pair)] or pairs
     titles = [title for title in pairs[0][0].values if all(_numeric(each, title) for both in pairs for each in both)]
     lower = {number.title for number in numbers if not number.higher_is_better}
     for title in titles:
@@ -168,6 +172,16 @@ def _add_values(found: Paired, pairs: Sequence[tuple[ImageResult, ImageResult]],
         if change:
             changed = Changed(one.image_id, one.file_name, sample_id=one.sample_id, question=one.question)
             (found.fixed if change > 0 else found.regressed).append(changed)
+
+
+def _name_means(found: Paired, numbers: Sequence[Number], runs: tuple[Run, Run]) -> None:
+    """Say of a mean over samples that it is one, where the run's number of that name is another, such as BLEU-4 of all sentences."""
+    keys = {number.title: number.key for number in numbers}
+    for each in found.differences:
+        own = [run.metrics.get(keys.get(each.number, "")) for run in runs]
+        means = (each.first, each.other)
+        if any(value is not None and abs(value - mean) > SAME for value, mean in zip(own, means, strict=True)):
+            each.number += MEAN
 
 
 def _numeric(result: ImageResult, title: str) -> bool:

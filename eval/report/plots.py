@@ -189,5 +189,6 @@ def drawings_of(runs: Sequence[Run]) -> list[Drawing]:
     found: dict[str, list[tuple[str, str, Plot]]] = {}
     for run, dash in named:
         for plot in run.plots:
-            found.setdefault(plot.id, []).append((run.name if len(runs) > 1 else "", dash, plot))
+            shared = len(runs) < 2 or plot.of_all_runs
+            found.setdefault(plot.id, []).append(("" if shared else run.name, dash, plot))
     return [drawing_of(plots) for plots in found.values()]

@@ -19,7 +19,10 @@ from groundswift import Located, format_answer
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.first_token import first_alternatives
 from groundswift.eval.answers.verdicts import BUILT_IN, VerdictRules
+from groundswift.eval.checkpoint_curves import curves
+from groundswift.eval.metrics.anomaly import Anomaly
 from groundswift.eval.roc import area, curve_of
+from groundswift.eval.run_check import read_run
 
 WORDS = ("--anomalous", "yes,有", "--normal", "no,没有")
 RULES = VerdictRules.of(["yes,有"], ["no,没有"], BUILT_IN)
@@ -279,3 +282,33 @@ def test_the_report_has_the_plot_and_the_tables(tmp_path):
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "false positive rate" in page
     assert "异常" in page
+
+
+def test_checkpoints_make_curves(tmp_path):
+    folders = []
+    for step, right in ((20, 4), (100, 8), (3, 1)):
+        rows = [verdict_row(number, number % 2 == 0, "A" if (number < right) == (number % 2 == 0) else "B") for number in range(8)]
+        rows += [box_row(number, [("bubble", A)], [("bubble", A if number < right else FAR)], stage=2) for number in range(8)]
+        folders.append(tmp_path / f"checkpoint-{step}")
+        call("anomaly", write_rows(tmp_path / f"{step}.jsonl", rows), *WORDS, "--family", "qwen2_vl", "--out", folders[-1])
+    call("compare", *folders, "--out", tmp_path / "curves")
+    page = (tmp_path / "curves" / "report.html").read_text(encoding="utf-8")
+    assert "Checkpoints: anomaly F1" in page
+    runs = [read_run(folder, folder.name) for folder in folders]
+    numbers = runs[0].metrics
+    plots = {plot.id: plot for plot in curves(runs, [20, 100, 3], Anomaly.numbers)}
+    lines = {line.label: line for line in plots["checkpoints"].lines}
+    assert lines["anomaly recall"].x == [3, 20, 100]
+    assert lines["anomaly recall"].y == [run.metrics["anomaly_recall"] for run in (runs[2], runs[0], runs[1])]
+    assert lines["anomaly recall"].y[1] == numbers["anomaly_recall"]
+    assert "anomaly AUROC" not in lines
+    assert [line.label for line in plots["checkpoints-box_f1"].lines] == ["stage: 2"]
+    assert "expected 3 different whole numbers" in call("compare", *folders, "--steps", "1,1,2", "--out", tmp_path / "x", code=1).stderr
+    assert "Checkpoints" not in page_of(tmp_path, folders, "--names", "a,b,c")
+    assert "Checkpoints" in page_of(tmp_path, folders, "--names", "a,b,c", "--steps", "1,2,3")
+
+
+def page_of(folder, runs, *words):
+    """The report of a comparison."""
+    call("compare", *runs, "--out", folder / "named", *words)
+    return (folder / "named" / "report.md").read_text(encoding="utf-8") + (folder / "named" / "report.html").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from evaluated import call, coco_of, metrics_of, random_set, write_json, write_rows
 from test_detection import CAT, DOG, NAMES, SIZE, TRUTH, row, text
+from text_rows import asked, text_row
 
 from groundswift.eval.evaluated_run import FN, FP, TP, DrawnBox, ImageResult, Run
 from groundswift.eval.paired.comparison import paired
@@ -156,3 +157,22 @@ def test_the_command(tmp_path):
     assert not (tmp_path / "plain" / "paired.json").exists()
     assert [table.id for table in read_run(before).tables][0] == "operating-points"
     assert coco_of(SIZE, [], [1], NAMES)["images"]
+
+
+def test_a_mean_over_samples_is_not_called_by_the_name_of_another_number(tmp_path):
+    """BLEU-4 of a run is of the sums over its sentences; the test is of the mean over them."""
+    truth = "a red dog runs on the green grass near two cats"
+    texts = {"a": [truth, "a red dog runs"], "b": ["a red dog runs on grass", truth]}
+    rows = [text_row(number, None, truth if number else f"{truth} today") for number in range(2)]
+    write_rows(tmp_path / "gt.jsonl", [asked(row) for row in rows])
+    for name, said in texts.items():
+        result = write_rows(tmp_path / f"{name}.jsonl", [row | {"response": text} for row, text in zip(rows, said, strict=True)])
+        call("captions", result, "--rows", tmp_path / "gt.jsonl", "--out", tmp_path / name, "--no-report")
+    done = call("compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "both")
+    found = {
+        each["number"]: each for (run,) in [json.loads((tmp_path / "both" / "paired.json").read_text())] for each in run["differences"]
+    }
+    assert "BLEU-4" not in found
+    assert "BLEU-4, mean of samples 0." in done.stdout
+    assert found["BLEU-4, mean of samples"]["first"] != metrics_of(tmp_path / "a")["bleu4"]
+    assert found["CIDEr"]["first"] == metrics_of(tmp_path / "a")["cider"], "whose number is the mean over samples"
