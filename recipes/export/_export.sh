@@ -18,6 +18,7 @@ answer() {
 merge_adapter() {
   step "merge the adapter into the base model"
   run swift export --adapters "$ADAPTERS" --merge_lora true --output_dir "$OUT/merged"
+  show python "$RECIPES/export/check_merged.py" "$OUT/merged" --adapters "$ADAPTERS"
   answer "$OUT/before.jsonl" --model "$OUT/merged"
 }
 

@@ -19,6 +19,7 @@ need_package openvino "groundswift[export]"
 
 step "merge the adapter into the base model"
 run swift export --adapters "$ADAPTERS" --merge_lora true --output_dir "$OUT/merged"
+show python "$RECIPES/export/check_merged.py" "$OUT/merged" --adapters "$ADAPTERS"
 
 step "export, load and compare boxes with torch's"
 sizes=()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from groundswift.eval.answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there
-from groundswift.terminal import echo, echo_json
+from groundswift.terminal import echo, echo_json, one_line
 
 if TYPE_CHECKING:
     from groundswift.eval.answers.protocol import Rules
@@ -62,7 +62,8 @@ SIZES = "Resize each image to WIDTHxHEIGHT px or by a factor (2x); `original`: a
 @click.option("--reference", metavar="NAME", help="The way that the others are compared with.  [default: the first]")
 @click.option("--gt", "truth_path", type=FILE, help="COCO ground truth, for AP of each way.")
 @click.option("--tolerance", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Loss of agreement that is allowed.")
-@click.option("--out", type=FILE, required=True, help="Folder for parity.json, report.html and report.md.")
+@click.option("--files", nargs=2, type=FILE, metavar="BASE MERGED", help="Compare the tokenizer and processor files of two model folders.")
+@click.option("--out", type=FILE, help="Folder for parity.json, report.html and report.md; needed but for --files.")
 @click.option("--on-error", type=ON_ERROR, default="stop", show_default=True, help="Stop at missing or bad rows, or compare the rest.")
 @READING_OPTIONS["family"]
 @READING_OPTIONS["space"]
@@ -80,8 +81,12 @@ def parity(context: click.Context, **options: Any) -> None:
     with its log-probability gap, AP with --gt. Exit status 1 where the agreement of a way is below 1 - TOLERANCE on any size of images.
     Agreement is the mean IoU of a sample's boxes or, without boxes, whether the texts are equal.
 
+    --files needs no answers: it names the files of the base model that a merged folder lacks, remote code too, with the commands that copy
+    them, and settings that differ in meaning: tokens, chat template, image processor, end of the answer. Exit status 1 where there are any.
+
     \b
     Example:
+      groundswift parity --files glm-4v-9b/ merged/
       groundswift parity rows.jsonl --way adapter=checkpoint-100 --way int4=merged/:bnb4 --size original --size 2x --out parity/
       groundswift parity rows.jsonl --way merged=merged/ --way served=http://127.0.0.1:8000 --gt annotations.json --out parity/
       groundswift parity --result adapter=a.jsonl --result merged=b.jsonl --gt annotations.json --out parity/
@@ -89,6 +94,10 @@ def parity(context: click.Context, **options: Any) -> None:
     from groundswift.eval.artifacts import pretty_json
     from groundswift.eval.parity.result import document_of, lines_of
 
+    if options["files"]:
+        context.exit(compared_files(options))
+    if options["out"] is None:
+        raise click.UsageError("Missing option '--out'.")
     found = compared(options)
     document = document_of(found)
     written = write(found, document, options["out"], options["report"])
@@ -101,6 +110,23 @@ def parity(context: click.Context, **options: Any) -> None:
         what = f"agreement {way.lowest_agreement:.3f} is below {1 - found.tolerance:g}"
         click.echo(f"{way.name} differs from {found.reference}: {what}", err=True)
     context.exit(1 if found.differing else 0)
+
+
+def compared_files(options: dict[str, Any]) -> int:
+    """Compare the files of two folders and print what is found -> the exit status. Raises click.UsageError for options about answers."""
+    import json
+
+    from groundswift.merged_files import compare_files
+
+    given = [name for name in ("rows", "ways", "results", "blind_results", "draw", "out") if options[name]]
+    if given:
+        raise click.UsageError("--files compares folders, not answers; expected --files BASE MERGED and, at most, --json")
+    report = compare_files(*options["files"])
+    if options["as_json"]:
+        echo_json(json.dumps(report.document(), ensure_ascii=False, indent=2))
+    else:
+        echo("\n".join(map(one_line, report.lines())))
+    return 0 if report.fits else 1
 
 
 def compared(options: dict[str, Any]) -> Parity:
