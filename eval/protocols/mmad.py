@@ -41,7 +41,7 @@ class Judged(NamedTuple):
 
 
 def read_own(text: str, options: dict[str, str]) -> str | None:
-    """The letter that the benchmark's scripts read; an article `A` is one. None where there is no option to be close to."""
+    """The letter that the benchmark's scripts read; an article `A` is one. None without options to be close to."""
     if found := LETTER.findall(text):
         return found[-1]
     closest = get_close_matches(text, list(options.values()), n=1, cutoff=0.0)
