@@ -69,7 +69,10 @@ class Option(click.ParamType):
 @click.option("--timeout", type=click.FloatRange(0.1, 3600), default=30.0, metavar="S", show_default=True, help="Of one request.")
 @click.option("--max-new-tokens", type=POSITIVE, default=128, metavar="N", show_default=True, help="Longest answer, in tokens.")
 @click.option(
-    "--keep", type=click.IntRange(0, 10_000), default=120, metavar="N", show_default=True, help="Frames kept while the server is away."
+    "--keep",
+    type=click.IntRange(0, 10_000),
+    metavar="N",
+    help="Frames kept while the server is away.  [default: those of 90 s, from 120 to 1000]",
 )
 @click.option(
     "--wait", type=SECONDS, default=60.0, metavar="S", show_default=True, help="At the end: wait for a server or webhook that is away."

@@ -53,7 +53,7 @@ class Monitor:
             raise error_at(self.folder, f"cannot be made ({error.strerror})", "a folder for verdicts and alarms") from None
         self.stop, self.lock, self.figures = Event(), RLock(), Figures()
         self.source, self.encoder = Source(settings, self.stop), Encoder(settings)
-        self.waiting = Waiting(settings.is_live, settings.keep)
+        self.waiting = Waiting(settings.is_live, settings.frames_kept)
         self.rule = AlarmRule(*settings.alarm_after)
         self.recorder = Recorder(settings.before, settings.after, settings.timeout)
         self.outbox = Outbox(self.folder, settings.webhook)

@@ -13,6 +13,7 @@ from groundswift.urls import is_url, is_web, scheme_of
 
 Kind = Literal["camera", "stream", "file", "folder"]
 STREAMS = ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp", "tcp", "http", "https")
+KEPT_S = 90  # a server that restarts is away for about a minute
 CAMERA = re.compile(r"camera(?::(.+))?|/dev/video\d+")
 
 
@@ -41,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     requests: int = 1
     timeout: float = 30.0
     max_new_tokens: int = 128
-    keep: int = 120
+    keep: int | None = None
     wait: float = 60.0
     limit: int | None = None
     seconds: float | None = None
@@ -60,6 +61,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def kind(self) -> Kind:
         """What the source is."""
         return kind_of(self.source)
+
+    @property
+    def frames_kept(self) -> int:
+        """How many frames are kept while the server is away: --keep, or those of KEPT_S seconds within limits."""
+        return min(max(round(KEPT_S * self.fps), 120), 1000) if self.keep is None else self.keep
 
     @property
     def is_live(self) -> bool:
