@@ -241,3 +241,12 @@ def test_crops_and_drawn_frames_are_timed_with_their_floor():
     found = json.loads(shown.stdout)
     assert set(found["seconds"]) == {"crop", "crop floor", "draw", "draw floor"}
     assert found["ratios"]["crop"] == found["seconds"]["crop"] / found["seconds"]["crop floor"]
+
+
+def test_rows_times_lint_mix_and_split():
+    command = [sys.executable, BENCHMARKS / "rows.py", "--rows", "200", "--rounds", "1", "--before", "HEAD", "--json"]
+    shown = subprocess.run(command, capture_output=True, text=True)
+    assert shown.stdout, shown.stderr
+    result = json.loads(shown.stdout)
+    assert result["commands"].keys() == {"lint", "mix", "split"}
+    assert all(row["times_faster"] > 0 and row["share_of_copy_speed"] > 0 for row in result["commands"].values())

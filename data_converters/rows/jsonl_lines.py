@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import msgspec
 from groundswift.errors import error_at
 
 LONGEST = 1 << 28  # bytes of a line; longer ones are skipped
+BLOCK = 1 << 20  # bytes that are read at a time
 _decode = msgspec.json.Decoder().decode
 
 
@@ -34,26 +36,64 @@ class Line(NamedTuple):
     problem: str = ""
 
 
-def lines_of(path: str | Path, longest: int = LONGEST) -> Iterator[Line]:
+class Block(NamedTuple):
+    """Some whole lines of a file. `number`: that of the first; `too_long`: bytes of one line beyond LONGEST, in place of `data`."""
+
+    number: int
+    data: bytes
+    too_long: int = 0
+
+    @property
+    def size(self) -> int:
+        """Its bytes in the file."""
+        return self.too_long or len(self.data)
+
+
+def lines_of(path: str | Path) -> Iterator[Line]:
     """All lines, including blank ones. Raises GroundswiftError if the file cannot be read."""
+    for block in blocks_of(path):
+        yield from lines_in(block)
+
+
+def blocks_of(path: str | Path, longest: int = LONGEST) -> Iterator[Block]:
+    """The lines of a file or pipe, about BLOCK bytes at a time. Raises GroundswiftError if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            number = 0
-            while raw := file.readline(longest):
+            number = 1
+            while data := file.read(min(BLOCK, longest)):
+                start = data.rfind(b"\n") + 1  # of a line that goes on
+                too_long = 0
+                if start < len(data):
+                    data += file.readline(longest - len(data) + start)
+                    if len(data) - start == longest and not data.endswith(b"\n"):
+                        too_long = _rest_of_line(file.readline, longest)
+                if not too_long:
+                    yield Block(number, data)
+                    number += data.count(b"\n")
+                    continue
+                if start:
+                    yield Block(number, data[:start])
+                number += data.count(b"\n")
+                yield Block(number, b"", len(data) - start + too_long)
                 number += 1
-                size = len(raw)
-                if size == longest and not raw.endswith(b"\n"):
-                    size += _rest_of_line(file.readline, longest)
-                    if size > longest:
-                        yield Line(number, size, None, None, "line-too-long", f"{size} bytes; expected a row of at most 256 MiB")
-                        continue
-                row, problem = decoded(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw)
-                if problem:
-                    yield Line(number, size, raw, row, "not-json", f"{problem}; expected one JSON object per line")
-                else:
-                    yield Line(number, size, raw, row)
     except OSError as error:
         raise error_at(path, f"cannot be read ({error.strerror})") from None
+
+
+def lines_in(block: Block) -> Iterator[Line]:
+    """The lines of a block."""
+    if block.too_long:
+        yield Line(block.number, block.too_long, None, None, "line-too-long", f"{block.too_long} bytes; expected a row of at most 256 MiB")
+    for number, raw in enumerate(BytesIO(block.data), block.number):
+        yield line_of(number, raw)
+
+
+def line_of(number: int, raw: bytes) -> Line:
+    """One line; a byte order mark before the first one is not part of its row."""
+    row, problem = decoded(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw)
+    if problem:
+        return Line(number, len(raw), raw, row, "not-json", f"{problem}; expected one JSON object per line")
+    return Line(number, len(raw), raw, row)
 
 
 def _rest_of_line(readline: Callable[[int], bytes], longest: int) -> int:

@@ -1,6 +1,6 @@
 """Checks of the whole set: duplicate ids and rows, classes, and boxes that look like another format.
 
-About 30 bytes per row are kept, and one entry per class; what a box says about its format is only counted.
+About 30 bytes per row are kept, and one entry per class.
 """
 
 from __future__ import annotations
@@ -8,18 +8,20 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 
 from groundswift.row_view import RowView, short
 
-from .checks_boxes import SLIGHT, Box
+from ..line_index import key64
+from .box_counts import BoxCounts, SetFinding
+from .checks_boxes import Box
 from .findings import Place
 
 MOST_LABELS = 100_000  # distinct labels that are counted
-LEAST_BOXES = 10  # before the format of all boxes is judged
-LEAST_FAR_BOXES = 50
 LONGEST_CLOSE = 60  # characters of a label that is compared
 CLOSE_LABELS = 2_000  # distinct labels among which typos are searched
 LINE_BITS = 40
@@ -27,72 +29,6 @@ LACKING = {  # what all rows of a set have, or none
     "rows-mixed": "{} of {} rows have query and response, the others messages; expected messages",
     "rejected-missing": "{} of {} rows have no rejected_response; expected one in each",
 }
-
-SetFinding = tuple[str, Place, str, int]  # rule, place, what, how often
-
-
-@dataclass
-class BoxCounts:
-    """What boxes in pixels with 4 numbers say about their format. `sized`: those whose image's size is known."""
-
-    boxes: int = 0
-    sized: int = 0
-    not_xyxy: int = 0  # inverted or outside, read as x1, y1, x2, y2
-    fit_xywh: int = 0  # inside, read as x, y, width, height
-    ratios: int = 0
-    to_1000: int = 0
-    outside: int = 0
-    in_wide: int = 0  # in an image of at least 1100 px width
-    in_wide_to_1000: int = 0
-    largest: float = 0.0
-    first: dict[str, Place] = field(default_factory=dict)
-
-    def add(self, box: Box, place: Place) -> None:
-        """Count one box in pixels."""
-        x1, y1, x2, y2 = box.numbers
-        self.boxes += 1
-        most = max(box.numbers)
-        self.largest = max(self.largest, most)
-        fits_1000 = min(box.numbers) >= 0 and most <= 1000
-        self.to_1000 += fits_1000
-        if min(box.numbers) >= 0 and most <= 1 and not all(value.is_integer() for value in box.numbers):
-            self.ratios += 1
-            self.first.setdefault("ratios", place)
-        if box.size_wh is None:
-            return
-        width, height = box.size_wh
-        self.sized += 1
-        outside = x2 > width + SLIGHT or y2 > height + SLIGHT
-        if outside or x2 < x1 or y2 < y1:
-            self.not_xyxy += 1
-            self.first.setdefault("xywh", place)
-        if outside:
-            self.outside += 1
-            self.first.setdefault("norm1000", place)
-        self.fit_xywh += x2 > 0 and y2 > 0 and x1 > -SLIGHT and y1 > -SLIGHT and x1 + x2 <= width + SLIGHT and y1 + y2 <= height + SLIGHT
-        if width >= 1100:
-            self.in_wide += 1
-            self.in_wide_to_1000 += fits_1000
-            self.first.setdefault("wide", place)
-
-    def check(self) -> Iterator[SetFinding]:
-        """What the counts show."""
-        if self.ratios:
-            what = f"{self.ratios} of {self.boxes} boxes are within 0 to 1, with fractions, and bbox_type is real; expected pixels"
-            yield "boxes-look-like-ratios", self.first["ratios"], what, self.ratios
-        if self.sized >= LEAST_BOXES and self.fit_xywh == self.sized and self.not_xyxy >= 0.1 * self.sized:
-            what = (
-                f"read as x1, y1, x2, y2, {self.not_xyxy} of {self.sized} boxes are inverted or extend beyond their image; "
-                "read as x, y, width, height all fit; expected x1, y1, x2, y2"
-            )
-            yield "boxes-look-like-xywh", self.first["xywh"], what, self.not_xyxy
-        elif self.sized >= LEAST_BOXES and self.to_1000 == self.boxes and self.largest >= 900:
-            if self.outside >= 0.1 * self.sized:
-                what = f"{self.outside} of {self.sized} boxes extend beyond their image, and no number is above 1000; expected pixels"
-                yield "boxes-look-like-norm1000", self.first["norm1000"], what, self.outside
-            elif self.in_wide >= LEAST_FAR_BOXES:
-                what = f"{self.in_wide} boxes are in images at least 1100 px wide, and no number is above 1000; expected pixels"
-                yield "boxes-look-like-norm1000", self.first["wide"], what, self.in_wide
 
 
 @dataclass
@@ -107,8 +43,26 @@ class ClassCount:
     listed: int = 0
 
 
+class PlainRow(NamedTuple):
+    """What is counted of a row that nothing is wrong with: how many `boxes` and `images` it has, the `labels` of the boxes, whether it is a
+    `detection` row, its id, and 64 bits of its `question`."""
+
+    boxes: int
+    images: int
+    labels: Sequence[str]
+    detection: bool
+    sample_id: object
+    question: int
+
+
+def question_key(view: RowView) -> int:
+    """64 bits of the first question of a row: one image may be asked several. 0 without one."""
+    asked = next((content for role, content in view.messages if role == "user"), None)
+    return 0 if asked is None else key64(asked)
+
+
 class SetFacts:
-    """Collects facts of each row; `check` judges them after the last one."""
+    """Collects facts of the rows of a block, or of a set by `merge` of its blocks; `check` judges them after the last one."""
 
     def __init__(self) -> None:
         self.files: list[str] = []
@@ -122,20 +76,10 @@ class SetFacts:
 
     def add(self, view: RowView, raw: bytes, place: Place, boxes: Sequence[Box]) -> None:
         """One row: its line in the file, and its readable boxes."""
-        self.rows += 1
-        self.boxes += len(view.boxes or ())
-        self.images += len(view.images)
-        self.negatives += not view.boxes
         detection = view.is_detection
-        self.detections += detection
-        if not self.files or self.files[-1] != place.file:
-            self.files.append(place.file)
-        self._places.append((len(self.files) - 1) << LINE_BITS | place.line)
-        self._lines.append(hash(raw.strip()))
+        self._count(len(view.boxes or ()), len(view.images), detection)
         sample_id = view.row.get("sample_id")
-        asked = next((content for role, content in view.messages if role == "user"), None)  # one image may be asked several questions
-        self._note_type(sample_id, place)
-        self._ids.append(hash((repr(sample_id), asked)) or 1 if isinstance(sample_id, int | str) else 0)
+        self._note(raw, place, sample_id, question_key(view))
         for rule, lacks in (("rows-mixed", not view.has_messages), ("rejected-missing", view.row.get("rejected_response") is None)):
             if lacks:
                 self.lacking.setdefault(rule, [0, place])[0] += 1
@@ -144,6 +88,58 @@ class SetFacts:
             for box in boxes:
                 if len(box.numbers) == 4:
                     self.box_counts.add(box, place)
+
+    def add_plain(self, row: PlainRow, raw: bytes, place: Place) -> None:
+        """One row that nothing is wrong with; its boxes are counted elsewhere."""
+        self._count(row.boxes, row.images, row.detection)
+        self._note(raw, place, row.sample_id, row.question)
+        self.lacking.setdefault("rejected-missing", [0, place])[0] += 1
+        self._add_labels(row.labels, row.boxes > 0, row.detection, place)
+
+    def _count(self, boxes: int, images: int, detection: bool) -> None:
+        self.rows += 1
+        self.boxes += boxes
+        self.images += images
+        self.negatives += not boxes
+        self.detections += detection
+
+    def _note(self, raw: bytes, place: Place, sample_id: object, question: int) -> None:
+        """Keep what tells whether a row repeats another: its line, and its id with its question."""
+        if not self.files or self.files[-1] != place.file:
+            self.files.append(place.file)
+        self._places.append((len(self.files) - 1) << LINE_BITS | place.line)
+        self._lines.frombytes(blake2b(raw.strip(), digest_size=8).digest())
+        self._note_type(sample_id, place)
+        if type(sample_id) is str or type(sample_id) is bool:
+            sample_id = key64(repr(sample_id))
+        self._ids.append(hash((question, sample_id)) or 1 if type(sample_id) is int else 0)
+
+    def merge(self, other: SetFacts) -> None:
+        """Take in the facts of later rows."""
+        for name in ("rows", "boxes", "images", "negatives", "detections", "other_labels"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        offset = len(self.files) - bool(self.files and other.files and self.files[-1] == other.files[0])
+        self.files = self.files[:offset] + other.files
+        self._places.frombytes((np.frombuffer(other._places, np.uint64) + np.uint64(offset << LINE_BITS)).tobytes())
+        self._lines += other._lines
+        self._ids += other._ids
+        for rule, (count, first) in other.lacking.items():
+            self.lacking.setdefault(rule, [0, first])[0] += count
+        for file, firsts in other.id_types.items():
+            for kind, first in firsts.items():
+                self.id_types.setdefault(file, {}).setdefault(kind, first)
+        self.box_counts.merge(other.box_counts)
+        for label, count in other.labels.items():
+            self._merge_label(label, count)
+
+    def _merge_label(self, label: str, count: ClassCount) -> None:
+        known = self.labels.get(label)
+        if known is not None:
+            known.boxes, known.rows, known.listed = known.boxes + count.boxes, known.rows + count.rows, known.listed + count.listed
+        elif len(self.labels) < MOST_LABELS:
+            self.labels[label] = count
+        else:
+            self.other_labels += count.boxes
 
     def _note_type(self, sample_id: object, place: Place) -> None:
         """Keep where each file has its first number and its first string as an id."""
@@ -162,9 +158,6 @@ class SetFacts:
         for label in labels if boxed else ():
             known = self.labels.get(label)
             if known is None:
-                if len(self.labels) >= MOST_LABELS:
-                    self.other_labels += 1
-                    continue
                 known = self.labels[label] = ClassCount(label, place)
             known.boxes += 1
             known.listed += detection

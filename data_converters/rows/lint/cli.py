@@ -14,6 +14,7 @@ from groundswift.atomic_write import write_whole
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
 from groundswift.terminal import echo, echo_json
+from groundswift.worker_pool import WorkerPool, processors
 
 from ..two_passes import bytes_bar
 from .checks_images import ImageChecks
@@ -50,7 +51,7 @@ def print_rules(context: click.Context, _option: click.Parameter, wanted: bool) 
 @click.option("--strict", is_flag=True, help="Exit with status 1 for warnings too.")
 @click.option("--examples", type=click.IntRange(min=0), default=3, show_default=True, help="Findings shown per rule.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Check only the first N rows.")
-@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Threads that open images.")
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Processes.  [default: one per CPU, at most 8]")
 @click.option("--rules", is_flag=True, is_eager=True, expose_value=False, callback=print_rules, help="Print the table of rules and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -84,8 +85,8 @@ def lint(
     found = Lint(files, Findings(examples))
     counts = asked["max_length"] is not None
     counter = context.obj.open_token_counter(asked["model"], asked["model_type"], asked["template"]) if counts else None
-    with bytes_bar(files, "lint") as bar:
-        lines = lint_lines(files, options_of(asked, counter), found, fix is not None, bar.update)
+    with bytes_bar(files, "lint") as bar, WorkerPool(asked["workers"] or processors()) as pool:
+        lines = lint_lines(files, options_of(asked, counter), found, fix is not None, bar.update, pool)
         deque(lines, maxlen=0) if fix is None else write_whole(fix, lines)
     written_to = None if fix is None else str(fix)
     echo_json(msgspec.json.encode(document(found, written_to))) if as_json else echo(text(found, written_to))
@@ -125,6 +126,5 @@ def options_of(asked: dict[str, object], counter: TokenCounter | None) -> LintOp
         counter=counter,
         max_length=asked["max_length"] or 0,
         against=None if against is None else images_of(against, images),
-        workers=asked["workers"],
         limit=asked["limit"],
     )

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from .rules import RULES, SEVERITIES, Severity
 
+LARGEST = 1 << 63
+
 
 class Place(NamedTuple):
     """Where something was found: `file:line`, and the row's id if it has one."""
@@ -13,6 +15,15 @@ class Place(NamedTuple):
     file: str
     line: int = 0
     sample_id: int | str | None = None
+
+    @classmethod
+    def of(cls, file: str, line: int, sample_id: object) -> Place:
+        """With the id of a row, if it is an integer or text: long ones are shortened."""
+        if type(sample_id) is int and -LARGEST < sample_id < LARGEST:
+            return cls(file, line, sample_id)
+        if not isinstance(sample_id, int | str):
+            return cls(file, line)
+        return cls(file, line, sample_id if isinstance(sample_id, bool) else str(sample_id)[:60])
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
@@ -32,6 +43,13 @@ class Findings:
         examples = self.examples.setdefault(rule, [])
         if len(examples) < self.keep:
             examples.append((place, what))
+
+    def merge(self, other: Findings) -> None:
+        """Take in the findings of later lines."""
+        for rule, count in other.counts.items():
+            self.counts[rule] = self.counts.get(rule, 0) + count
+            examples = self.examples.setdefault(rule, [])
+            examples += other.examples[rule][: self.keep - len(examples)]
 
     def of(self, severity: Severity) -> int:
         """The number of findings of a severity."""

@@ -15,8 +15,8 @@ from converted import run
 from lint_rows import ABSENT, HEIGHT, TAGS, WIDTH, boxed, lint, objects, peak_kib, row, write_set
 from PIL import Image
 
+from groundswift.data_converters.rows import jsonl_lines
 from groundswift.data_converters.rows.lint.checks_set import repeats
-from groundswift.data_converters.rows.lint.run import AHEAD_ROWS
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli", "lint"]
 EARLIER = b"an earlier file\n"
@@ -119,8 +119,9 @@ def test_several_files_and_limit():
     assert document_of("one.jsonl", "two.jsonl", "--limit", "1")["rules"].keys() == {"no-negatives"}
 
 
-def test_order_is_kept_over_many_rows():
-    count = 3 * AHEAD_ROWS
+def test_order_is_kept_over_many_rows(monkeypatch):
+    count = 700
+    monkeypatch.setattr(jsonl_lines, "BLOCK", 1 << 14)
     document = lint([row(sample_id=index, objects=objects([1, 2, 70, 40])) for index in range(count)], "--examples", str(count))
     assert [each["line"] for each in document["rules"]["box-outside"]["examples"]] == list(range(1, count + 1))
 

@@ -311,7 +311,7 @@ def test_old_columns_are_checked_like_messages():
 
 
 def test_line_too_long(monkeypatch):
-    monkeypatch.setattr(lines.lines_of, "__defaults__", (1000,))
+    monkeypatch.setattr(lines.blocks_of, "__defaults__", (1000,))
     document = lint([EMPTY, json.dumps(row(note="x" * 5000)).encode() + b"\n", row(), b" " * 1000])
     assert {rule: found["count"] for rule, found in document["rules"].items()} == {"line-too-long": 1}
     assert document["rules"]["line-too-long"]["examples"][0]["line"] == 2
