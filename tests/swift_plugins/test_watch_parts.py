@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from io import BytesIO
 from itertools import accumulate
 
@@ -13,10 +12,9 @@ from clips import turn_clip, write_alarm_clip
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from PIL.JpegImagePlugin import get_sampling
 
 from groundswift.swift_plugins.tools.watch.alarms import AlarmRule
-from groundswift.swift_plugins.tools.watch.frames import Encoder, Frame, Sampler, changed_share, jpeg_of, thumbnail_of
+from groundswift.swift_plugins.tools.watch.frames import Encoder, Frame, Sampler, changed_share, thumbnail_of
 from groundswift.swift_plugins.tools.watch.settings import Settings
 from groundswift.swift_plugins.tools.watch.verdicts import judge_of
 from groundswift.swift_plugins.tools.watch.waiting import Waiting
@@ -170,27 +168,6 @@ def test_one_encoder_takes_frames_of_any_size(tmp_path):
         shown = Image.open(BytesIO(frame.jpeg))
         assert shown.size == frame.size_wh == (width, 50)
         assert np.abs(np.asarray(shown).astype(int) - np.asarray(image)).max() <= 4
-
-
-@pytest.mark.parametrize("size_wh", [(1, 1), (97, 53), (640, 480)])
-@pytest.mark.parametrize("quality", [75, 90, 96])
-def test_the_jpeg_is_as_good_as_pillows(size_wh, quality, monkeypatch):
-    """Below quality 96 simplejpeg has the quicker cosine transform, whatever it is asked for."""
-    pixels = np.random.default_rng(0).integers(0, 256, (*size_wh[::-1], 3), dtype=np.uint8)
-    ours = Image.open(BytesIO(jpeg_of(pixels, quality)))
-    monkeypatch.setitem(sys.modules, "simplejpeg", None)
-    pillows = Image.open(BytesIO(jpeg_of(pixels, quality)))
-    assert ours.size == pillows.size == size_wh
-    assert ours.quantization == pillows.quantization
-    assert get_sampling(ours) == get_sampling(pillows) == 2
-    errors = [float(np.mean((np.asarray(image).astype(int) - pixels) ** 2)) for image in (ours, pillows)]
-    assert errors[0] == pytest.approx(errors[1], rel=0.01)
-    assert np.array_equal(ours, pillows) is (quality == 96 or size_wh == (1, 1))
-
-
-def test_an_image_that_jpeg_cannot_hold_is_refused():
-    with pytest.raises(ValueError, match="70000x1 px"):
-        jpeg_of(np.zeros((1, 70_000, 3), np.uint8), 90)
 
 
 def judge(**more: object):

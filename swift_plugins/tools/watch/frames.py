@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from .jpeg import jpeg_of
 from .settings import Settings
 
 THUMBNAIL_WH = (96, 72)
-MOST_PX = 65_500  # on a side of a JPEG
 GREY_STEP = 12  # of 255: a smaller difference is a camera's noise
 QUARTERS = {90: 1, 180: 2, 270: 3}  # turns against the clock
 
@@ -77,19 +76,6 @@ def reduced_wh(size_wh: tuple[int, int], max_side: int | None) -> tuple[int, int
     """The size with its longer side at most `max_side` px."""
     scale = min(1.0, max_side / max(size_wh)) if max_side else 1.0
     return max(1, round(size_wh[0] * scale)), max(1, round(size_wh[1] * scale))
-
-
-def jpeg_of(pixels: np.ndarray, quality: int) -> bytes:
-    """(height, width, 3) uint8 RGB as JPEG with chroma of half the width and height. Raises ValueError for more than 65,500 px."""
-    if max(pixels.shape) > MOST_PX:
-        raise ValueError(f"{pixels.shape[1]}x{pixels.shape[0]} px; JPEG holds {MOST_PX:,}")
-    try:
-        from simplejpeg import encode_jpeg
-    except ImportError:  # Pillow copies the pixels first
-        buffer = BytesIO()
-        Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=2)
-        return buffer.getvalue()
-    return encode_jpeg(pixels, quality, "RGB", "420")
 
 
 def thumbnail_of(pixels: np.ndarray) -> np.ndarray:
