@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +24,12 @@ from groundswift.urls import shown
 
 from ..file_io.mmap_json import changed
 from ..issues import Issue, IssueLog
-from .jsonl_lines import lines_of
+from .jsonl_lines import Line, blocks_of, line_of, lines_in
+from .typed_row import TypedRow
 
 INTEGER = re.compile(rb"(-?[0-9]+)(\.0+)?")
 BLOCK = 1 << 16  # rows copied between two updates of the progress
+Typed = Callable[[bytes], TypedRow | None]
 Progress = Callable[[int], object]  # called with the bytes or rows done since the last call
 
 
@@ -37,13 +40,24 @@ def key64(text: str | bytes) -> int:
 
 
 class JsonRow(NamedTuple):
-    """One line that is a JSON object. `start`, `size`: its bytes in the file, with its line break and without a byte order mark."""
+    """One line that is a JSON object. `start`, `size`: its bytes in the file, with its line break and without a byte order mark. `row`, or
+    for a line of the converters' form `typed`: its content."""
 
     number: int
     start: int
     size: int
     raw: bytes
-    row: dict[str, Any]
+    row: dict[str, Any] | None
+    typed: TypedRow | None = None
+
+    @property
+    def sample_id(self) -> Any:
+        """Of any type; None where the row has none."""
+        return self.typed.sample_id if self.typed else self.row.get("sample_id")
+
+    def whole(self) -> dict[str, Any]:
+        """The content of the row in any form."""
+        return self.row if self.typed is None else msgspec.json.decode(self.raw)
 
 
 @dataclass
@@ -72,7 +86,7 @@ class LineIndex:
         """Keep the position of one row."""
         self.starts.append(row.start)
         self.sizes.append(row.size)
-        self.id_types.add(type(row.row.get("sample_id")))
+        self.id_types.add(type(row.sample_id))
 
     def settle(self, log: IssueLog) -> None:
         """Raises GroundswiftError if the file has issues that are not skipped, or no row."""
@@ -81,32 +95,45 @@ class LineIndex:
             raise log.nothing_left(self.path, "no row in it; expected JSON objects, one per line")
 
 
-def json_rows(index: LineIndex, log: IssueLog, progress: Progress = lambda size: None) -> Iterator[JsonRow]:
-    """Every line of a file that is a JSON object; the others go to `log`. `progress` counts bytes."""
+def json_rows(index: LineIndex, log: IssueLog, progress: Progress, typed: Typed) -> Iterator[JsonRow]:
+    """Every line of a file that is a JSON object; the others go to `log`. `progress` counts bytes. `typed` reads a line of the converters'
+    form, and gives None for others."""
     index.stamp = stat_key(index.file)
     offset = 0
-    for line in lines_of(index.file):
-        progress(line.size)
-        start, offset = offset, offset + line.size
-        where = f"{index.path}:{line.number}"
-        if line.rule:
-            log.add(Issue.of(line.rule, where, line.problem))
-        elif line.row is None:
-            log.count("line-blank", where)
-        else:
-            if isinstance(line.row.get("response"), str) and line.row.get("messages") is not None:
-                log.count("result-row-copied", where)
-            raw = line.raw.removeprefix(codecs.BOM_UTF8) if line.number == 1 else line.raw
-            yield JsonRow(line.number, start + line.size - len(raw), len(raw), raw, line.row)
+    for block in blocks_of(index.file):
+        start, offset = offset, offset + block.size
+        if block.too_long:
+            yield from _untyped(next(lines_in(block)), start, index, log)
+        for number, raw in enumerate(BytesIO(block.data), block.number):
+            row, size = typed(raw), len(raw)
+            if row is None:
+                yield from _untyped(line_of(number, raw), start, index, log)
+            else:
+                yield JsonRow(number, start, size, raw, None, row)
+            start += size
+        progress(block.size)
+
+
+def _untyped(line: Line, start: int, index: LineIndex, log: IssueLog) -> Iterator[JsonRow]:
+    where = f"{index.path}:{line.number}"
+    if line.rule:
+        log.add(Issue.of(line.rule, where, line.problem))
+    elif line.row is None:
+        log.count("line-blank", where)
+    else:
+        if isinstance(line.row.get("response"), str) and line.row.get("messages") is not None:
+            log.count("result-row-copied", where)
+        raw = line.raw.removeprefix(codecs.BOM_UTF8) if line.number == 1 else line.raw
+        yield JsonRow(line.number, start + line.size - len(raw), len(raw), raw, line.row)
 
 
 class Copier:
     """Reads rows of an indexed file as they are, in any order. Raises GroundswiftError if the file has changed since."""
 
-    def __init__(self, index: LineIndex, open_files: ExitStack, buffering: int = 0) -> None:
+    def __init__(self, index: LineIndex, open_files: ExitStack) -> None:
         self.index = index
         try:
-            self.file = open_files.enter_context(index.file.open("rb", buffering=buffering))
+            self._file = open_files.enter_context(index.file.open("rb", buffering=0)).fileno()
         except OSError as error:
             raise self._unreadable(error) from None
         self.check()
@@ -119,34 +146,46 @@ class Copier:
         if stat_key(self.index.file) != self.index.stamp:
             raise changed(self.index.path)
 
-    def line(self, row: int) -> bytes:
-        """One row with its line break, which is added to a last line without one."""
+    def read(self, start: int, size: int) -> bytes:
+        """Some bytes of the file. Raises GroundswiftError where it has fewer."""
         try:
-            self.file.seek(self.index.starts[row])
-            raw = self.file.read(self.index.sizes[row])
+            raw = os.pread(self._file, size, start)
         except OSError as error:
             raise self._unreadable(error) from None
-        if len(raw) != self.index.sizes[row]:
+        if len(raw) != size:
             raise error_at(self.index.path, "became shorter while being read", "a file that does not change during the run")
-        return raw if raw.endswith(b"\n") else raw + b"\n"
+        return raw
+
+    def line(self, row: int) -> bytes:
+        """One row with its line break, which is added to a last line without one."""
+        return with_break(self.read(self.index.starts[row], self.index.sizes[row]))
+
+
+def with_break(raw: bytes) -> bytes:
+    """A line with its line break, which the last one of a file may lack."""
+    return raw if raw.endswith(b"\n") else raw + b"\n"
 
 
 def copied_lines(
-    indexes: Sequence[LineIndex], files: NDArray[np.integer], rows: NDArray[np.integer], progress: Progress, buffering: int = 0
+    indexes: Sequence[LineIndex], files: NDArray[np.integer], rows: NDArray[np.integer], progress: Progress
 ) -> Iterator[bytes]:
     """The lines `rows` (N,) of the files `files` (N,), in that order. `progress` counts rows.
 
     Where the files have both numbers and strings as sample_id, all are written as strings: a stream of rows takes one type.
     """
     as_text = has_both_types(indexes)
+    first_row = np.cumsum([0, *map(len, indexes)])
+    starts, sizes = (np.concatenate([np.asarray(getattr(index, name)) for index in indexes]) for name in ("starts", "sizes"))
     with ExitStack() as open_files:
-        copiers = [Copier(index, open_files, buffering) for index in indexes]
-        for start in range(0, len(rows), BLOCK):
-            block = slice(start, start + BLOCK)
-            for file, row in zip(files[block].tolist(), rows[block].tolist(), strict=True):
-                line = copiers[file].line(row)
+        copiers = [Copier(index, open_files) for index in indexes]
+        read = [copier.read for copier in copiers]
+        for begin in range(0, len(rows), BLOCK):
+            block = slice(begin, begin + BLOCK)
+            wanted = first_row[files[block]] + rows[block]
+            for file, start, size in zip(files[block].tolist(), starts[wanted].tolist(), sizes[wanted].tolist(), strict=True):
+                line = with_break(read[file](start, size))
                 yield with_id_as_text(line) if as_text else line
-            progress(min(BLOCK, len(rows) - start))
+            progress(min(BLOCK, len(rows) - begin))
         for copier in copiers:
             copier.check()
 

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,6 +25,10 @@ from groundswift.urls import is_url, shown
 from ..issues import IssueLog
 from .jsonl_lines import decoded
 from .line_index import Copier, JsonRow, LineIndex, Progress, copied_lines, has_both_types, json_rows, key64
+from .typed_row import TypedRow, typed_row
+
+MOST_QUESTIONS = 2_000  # that are remembered
+MASK = (1 << 64) - 1
 
 
 class Source(NamedTuple):
@@ -170,19 +174,52 @@ def check_distinct(paths: Sequence[str]) -> None:
 
 def _indexed(index: LineIndex, log: IssueLog, progress: Progress) -> array:
     """Fill an index. Returns the key of each row."""
-    keys = array("Q")
-    for row in json_rows(index, log, progress):
+    keys, questions = array("Q"), Questions()
+    for row in json_rows(index, log, progress, questions.typed):
         index.add(row)
-        keys.append(key_of(row))
+        keys.append(questions.key_of(row))
     return keys
 
 
-def key_of(row: JsonRow) -> int:
-    """64 bits of a row's sample_id and question, or of its whole line if it has no sample_id."""
-    sample_id = row.row.get("sample_id")
-    if type(sample_id) not in (int, str):
-        return key64(b"line " + row.raw.strip())
-    return key64(repr((sample_id, [content for role, content in RowView.of(row.row).messages if role == "user"])))
+class Questions:
+    """Keys of rows by sample_id and questions. Messages that many rows have are read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, int] = {}
+
+    def typed(self, raw: bytes) -> TypedRow | None:
+        """A line of the converters' form, whose messages can be read."""
+        row = typed_row(raw)
+        return row if row is not None and self._of_typed(row) else None
+
+    def _of_typed(self, row: TypedRow) -> int:
+        """64 bits of the questions; 0 where the messages are of a form that says it only with the whole row."""
+        messages = bytes(row.messages)
+        key = self._known.get(messages)
+        if key is None:
+            try:
+                decoded = msgspec.json.decode(messages)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                return 0
+            if not isinstance(decoded, list):
+                return 0
+            if len(self._known) > MOST_QUESTIONS:
+                self._known.clear()
+            key = self._known[messages] = question_key({"messages": decoded})
+        return key
+
+    def key_of(self, row: JsonRow) -> int:
+        """64 bits of a row's sample_id and questions, or of its whole line if it has no sample_id."""
+        sample_id = row.sample_id
+        if type(sample_id) not in (int, str):
+            return key64(b"line " + row.raw.strip())
+        question = self._of_typed(row.typed) if row.typed else question_key(row.row)
+        return hash((question, sample_id if type(sample_id) is int else key64(sample_id))) & MASK
+
+
+def question_key(row: dict[str, Any]) -> int:
+    """64 bits of what the user says in a row, never 0."""
+    return key64(repr([content for role, content in RowView.of(row).messages if role == "user"])) or 1
 
 
 def shared_keys(keys: Sequence[Sequence[int]], examples: int = Tally.EXAMPLES) -> tuple[int, list[tuple[int, int]]]:

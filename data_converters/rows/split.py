@@ -22,6 +22,7 @@ from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +35,9 @@ from ..issues import Issue, IssueLog
 from .line_index import JsonRow, LineIndex, Progress, json_rows, key64
 from .lint.checks_images import LONGEST_PATH, path_of
 from .mix import permuted
+from .typed_row import TypedRow, typed_row
 
+MOST_PAIRINGS = 2_000  # that are remembered
 MOST_LABELS = 100_000  # distinct labels that are spread; further ones are ignored
 CHUNK = 1 << 20
 OTHER_MEDIA = ("videos", "video", "audios", "audio")
@@ -66,36 +69,91 @@ class Grouping(NamedTuple):
 def facts_of(path: str, same_content: bool, log: IssueLog, progress: Progress) -> Facts:
     """The first pass, with media compared as in `MediaKeys`. Raises GroundswiftError for a file that is missing, empty, or with issues."""
     facts = Facts(LineIndex.of(path))
-    media = MediaKeys(same_content)
-    for row in json_rows(facts.index, log, progress):
-        _add(facts, row, media, log)
+    media, pairings = MediaKeys(same_content), Pairings()
+    for row in json_rows(facts.index, log, progress, pairings.typed):
+        content = typed_content(row.typed, pairings) if row.typed else whole_content(row, f"{facts.index.path}:{row.number}", log)
+        if content is not None:
+            _add(facts, row, content, media, log)
     facts.index.settle(log)
     return facts
 
 
-def _add(facts: Facts, row: JsonRow, media: MediaKeys, log: IssueLog) -> None:
-    where, view = f"{facts.index.path}:{row.number}", RowView.of(row.row)
+class Content(NamedTuple):
+    """What a split needs of a row: the files that it shows, the labels of its objects, and how many it has."""
+
+    media: Sequence[str]
+    labels: Sequence[str]
+    objects: int
+
+
+def whole_content(row: JsonRow, where: str, log: IssueLog) -> Content | None:
+    """The content of a row of any form; None, and a problem is logged, for one whose images are no paths."""
+    view = RowView.of(row.row)
     broken = next((what for rule, what in view.findings if rule == "image-shape"), None)
     if broken is None and not all(map(image_source, view.images)):
         broken = f"images are {short(view.images)}; expected paths"
     if broken is not None:
-        return log.add(Issue.of("image-not-path", where, broken))
-    try:
-        keys = list(dict.fromkeys(map(media, media_of(view))))
-    except GroundswiftError as error:
-        return log.add(Issue("image-unreadable", where, str(error), "a file to compare with others"))
-    facts.index.add(row)
-    facts.has_media.append(bool(keys))
-    keys = keys or [_key_without_media(view.row.get("sample_id"), row.number)]
-    facts.keys.extend(keys)
-    facts.key_counts.append(len(keys))
+        log.add(Issue.of("image-not-path", where, broken))
+        return None
     if view.boxes is None or view.refs is None:
         log.count("objects-unreadable-as-none", where)
     labels = view.classes()
-    facts.objects.append(len(view.boxes or labels))
+    return Content(list(media_of(view)), labels, len(view.boxes or labels))
+
+
+class Pairings:
+    """Which label each box of a row has, where that is clear from its messages and from how many it has. It is remembered."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, int, int, int], tuple[int | None, ...]] = {}
+
+    def typed(self, raw: bytes) -> TypedRow | None:
+        """A line of the converters' form in whose shape nothing is wrong."""
+        row = typed_row(raw)
+        usable = row is not None and all(map(str.strip, row.images)) and self.of(row, raw) is not None
+        return row if usable else None
+
+    def of(self, row: TypedRow, raw: bytes = b"") -> tuple[int | None, ...] | None:
+        """For each box the index of its label; None where something is wrong with the row. `raw`: the row, to read it the first time."""
+        refs, boxes = (len(row.objects.ref), len(row.objects.bbox)) if row.objects else (0, 0)
+        key = (bytes(row.messages), len(row.images), refs, boxes)
+        found = self._known.get(key)
+        if found is None:
+            try:
+                view = RowView.of(msgspec.json.decode(raw))
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # the messages were skipped so far
+                return None
+            if view.findings or view.videos or len(view.images) != len(row.images):  # some are in the messages
+                return None
+            if len(self._known) > MOST_PAIRINGS:
+                self._known.clear()
+            found = self._known[key] = tuple(view.pairing.ref_of_box)
+        return found
+
+
+def typed_content(row: TypedRow, pairings: Pairings) -> Content:
+    """The content of a row of the converters' form."""
+    refs, boxes = (row.objects.ref, row.objects.bbox) if row.objects else ([], [])
+    labels = [refs[ref] for ref in pairings.of(row) if ref is not None] or refs
+    return Content(row.images, labels, len(boxes or labels))
+
+
+def _add(facts: Facts, row: JsonRow, content: Content, media: MediaKeys, log: IssueLog) -> None:
+    try:
+        keys = list(dict.fromkeys(map(media, content.media)))
+    except GroundswiftError as error:
+        return log.add(Issue("image-unreadable", f"{facts.index.path}:{row.number}", str(error), "a file to compare with others"))
+    facts.index.add(row)
+    facts.has_media.append(bool(keys))
+    keys = keys or [_key_without_media(row.sample_id, row.number)]
+    facts.keys.extend(keys)
+    facts.key_counts.append(len(keys))
+    facts.objects.append(content.objects)
     before = len(facts.labels)
-    for label in labels:
-        number = facts.names.setdefault(label, len(facts.names)) if len(facts.names) < MOST_LABELS else facts.names.get(label)
+    for label in content.labels:
+        number = facts.names.get(label)
+        if number is None and len(facts.names) < MOST_LABELS:
+            number = facts.names[label] = len(facts.names)
         if number is None:
             log.count("label-beyond-limit", label)
         else:

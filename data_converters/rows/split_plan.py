@@ -144,7 +144,7 @@ class SplitPlan(NamedTuple):
 
     def _rows(self, progress: Progress) -> Iterator[tuple[int, bytes]]:
         rows = len(self.part_of_row)
-        lines = copied_lines([self.facts.index], np.zeros(rows, np.uint8), np.arange(rows), progress, buffering=1 << 20)
+        lines = copied_lines([self.facts.index], np.zeros(rows, np.uint8), np.arange(rows), progress)
         parts = (part for start in range(0, rows, BLOCK) for part in self.part_of_row[start : start + BLOCK].tolist())
         return zip(parts, lines, strict=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from groundswift.row_view import RowView
 
+from ..typed_row import Corners, TypedRow, typed_row
 from .checks_images import ImageCheck
 from .checks_labels import label_problems
 from .checks_rows import check_conversation
@@ -24,29 +25,7 @@ from .checks_set import PlainRow, question_key
 
 LONGEST_SIDE = 1 << 31  # px
 MOST_TALKS, MOST_LABELS = 2_000, 50_000  # that are remembered
-Corners = tuple[float, float, float, float]
 Key = tuple[bytes, int, int, int, bool]
-
-
-class PlainObjects(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The `objects` of a row whose boxes are in px, all in its first image."""
-
-    bbox: list[Corners]
-    ref: list[str] = []
-    bbox_type: Literal["real"] = "real"
-
-
-class TypedRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The columns of `records.Row` but videos. A row with any other column is checked as a whole."""
-
-    messages: msgspec.Raw
-    images: list[str]
-    size_wh: Any
-    objects: PlainObjects | None = None
-    sample_id: Any = None
-    prompt: str | None = None
-    phrase_types: Any = None
-    asked: Any = None
 
 
 class Talk(NamedTuple):
@@ -92,15 +71,11 @@ class PlainRows:
         self.family = family
         self._talks: dict[Key, Talk] = {}
         self._labels: set[str] = set()
-        self._decode = msgspec.json.Decoder(TypedRow).decode
 
     def read(self, raw: bytes) -> Candidate | None:
         """A line as a candidate; None if it is none."""
-        try:
-            row = self._decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
-        if not (row.images and is_size(row.size_wh) and all(map(str.strip, row.images))):
+        row = typed_row(raw)
+        if row is None or not (row.images and is_size(row.size_wh) and all(map(str.strip, row.images))):
             return None
         boxes, refs = (row.objects.bbox, row.objects.ref) if row.objects else ((), ())
         if not (self._labels.issuperset(refs) or self._are_sound(refs)) or (len(boxes) > 1 and len(set(boxes)) < len(boxes)):
@@ -124,7 +99,8 @@ class PlainRows:
             view = RowView.of(msgspec.json.decode(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # the messages were skipped so far
             return None
-        if view.findings or any(check_conversation(view)):
+        in_messages = view.videos or len(view.images) != key[1]
+        if view.findings or in_messages or any(check_conversation(view)):
             return None
         if len(self._talks) > MOST_TALKS:
             self._talks.clear()

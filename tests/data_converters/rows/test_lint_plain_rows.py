@@ -25,7 +25,8 @@ from groundswift.worker_pool import WorkerPool
 LIST, FIND = "<ref-object><bbox>", "<image>Find <ref-object>."
 SIZE_WH = [64, 48]
 NUMBERS = [0, 1, 5, 10.25, 0.5, 48, 64, 65.5, -2, 1e300, 7.0, True, "3", None]
-SAID = ["user", "assistant", "", LIST, FIND, None, "<imge>"]
+PARTS = [{"type": "image", "image": "a.png"}, {"type": "text", "text": "Detect: cat, dog."}]
+SAID = ["user", "assistant", "", LIST, FIND, None, "<imge>", PARTS]
 LABELS = ["cat", "cat", "dog", "owl in a tree", " cat", "", "a<bbox>", "line\nbreak", "x" * 1100, "none", "café", "[1, 2]"]
 IDS = [1, 2, 2, 7.0, "2", "a", True, None, 1 << 70]
 EXTRA = {
@@ -67,8 +68,8 @@ def broken(made: dict[str, Any], rng: random.Random) -> dict[str, Any]:
         key = rng.choice(list(EXTRA))
         made[key] = EXTRA[key]
     elif kind == 5:
-        made["messages"][rng.randrange(2)][rng.choice(["role", "content"])] = rng.choice(
-            ["user", "assistant", "", LIST, FIND, None, "<imge>"]
+        made["messages"][rng.randrange(2)][rng.choice(["role", "content", "content"])] = rng.choice(
+            ["user", "assistant", "", LIST, FIND, None, "<imge>", PARTS]
         )
     elif kind == 6:
         name = rng.choice(WHOLE)
