@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,7 +12,8 @@ import msgspec
 
 from groundswift.atomic_write import sigterm_as_exit, write_whole
 from groundswift.chat_client import Asker, ChatClient, Limits
-from groundswift.errors import GroundswiftError, error_at
+from groundswift.chat_options import fields_of, key_of
+from groundswift.errors import error_at
 from groundswift.records import encode_row
 from groundswift.terminal import counted, echo, echo_json, one_line
 from groundswift.urls import is_web, shown
@@ -120,9 +120,13 @@ def asked(requests: Sequence[tuple], url: str, log: IssueLog, out: Path, answers
         raise error_at("--base-url", repr(url), "http://HOST:PORT/v1")
     languages = {request.language for request, _ in requests}
     questions = Questions.read(options["questions"], "both" if len(languages) > 1 else languages.pop(), seed)
-    client = ChatClient(url, key_of(options["key_env"]), Limits(options["timeout"], 0), ASKER)
+    client = ChatClient(url, key_of("--key-env", options["key_env"]), Limits(options["timeout"], 0), ASKER)
     settings = Settings(
-        options["model"] or only_model(client), fields_of(options["fields"]), options["workers"], options["rate"], options["retries"]
+        options["model"] or only_model(client),
+        fields_of("--field", options["fields"]),
+        options["workers"],
+        options["rate"],
+        options["retries"],
     )
     kept = answers_file or out.with_suffix(".answers.jsonl")
     run = Asking(client, settings, kept)
@@ -149,26 +153,6 @@ def reported(
     counts = dict(log.counted.counts.most_common())
     fields = (len(answers), run.asked, len(answers) - run.asked, run.repeated, failed, rows, prompt, completion, cost)
     return AskReport(*fields, run.settings.model, counts, out, kept)
-
-
-def key_of(name: str | None) -> str:
-    """The API key. Raises GroundswiftError where the variable is not set; another variable is never read."""
-    key = os.environ.get(name, "") if name else ""
-    if name and not key:
-        raise GroundswiftError(f"--key-env {name}: the environment variable is not set; expected the API key")
-    return key
-
-
-def fields_of(texts: Sequence[str]) -> dict[str, Any]:
-    """Fields of the request besides model and messages; null removes one."""
-    fields: dict[str, Any] = {"temperature": 0}
-    for text in texts:
-        name, _, value = text.partition("=")
-        try:
-            fields[name] = msgspec.json.decode(value)
-        except msgspec.MsgspecError:
-            raise click.UsageError(f"--field {text!r}: the value is not JSON; expected NAME=JSON, such as max_tokens=512") from None
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def only_model(client: ChatClient) -> str:

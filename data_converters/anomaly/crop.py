@@ -11,8 +11,8 @@ from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading
 from ..issues import IssueLog
-from .frames import AnomalyRow, Frame, Frames, Request, SavingOptions, nothing_to_ask, requests_of, stage_row
-from .new_images import NewImages, decoded
+from .frames import AnomalyRow, Frame, Frames, Request, SavingOptions, requests_of, stage_row
+from .new_images import NewImages
 from .questions import AB_KINDS, Questions, other_class
 
 
@@ -68,13 +68,8 @@ class Cropper(msgspec.Struct, frozen=True):
     options: CropOptions
 
     def __call__(self, item: Any, log: IssueLog) -> list[AnomalyRow | Request]:
-        frame = self.frames(item, log)
-        if frame is None:
-            return []
-        if not frame.ranks:
-            return nothing_to_ask(frame, log)
-        image = decoded(frame.path, log)
-        return [] if image is None else [row for number in range(len(frame.ranks)) for row in self.region(frame, image, number, log)]
+        found = self.frames.decoded(item, log)
+        return [] if found is None else [row for number in range(len(found[0].ranks)) for row in self.region(*found, number, log)]
 
     def region(self, frame: Frame, image: Any, number: int, log: IssueLog) -> Iterator[AnomalyRow | Request]:
         """Save one region, and what is asked about it."""

@@ -13,8 +13,8 @@ from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading, path_option
 from ..issues import IssueLog
-from .frames import AnomalyRow, Frame, Frames, Request, SavingOptions, nothing_to_ask, requests_of, stage_row
-from .new_images import NewImages, decoded
+from .frames import AnomalyRow, Frame, Frames, Request, SavingOptions, requests_of, stage_row
+from .new_images import NewImages
 from .questions import AB_KINDS, Question, Questions, other_class
 
 
@@ -66,13 +66,10 @@ class Drawer(msgspec.Struct, frozen=True):
     options: DrawOptions
 
     def __call__(self, item: Any, log: IssueLog) -> list[AnomalyRow | Request]:
-        frame = self.frames(item, log)
-        if frame is None:
+        if (found := self.frames.decoded(item, log)) is None:
             return []
-        if not frame.ranks:
-            return nothing_to_ask(frame, log)
-        image = decoded(frame.path, log)
-        path = image and self.new.save(self.drawn(image, frame), frame.name, frame.name, log)
+        frame, image = found
+        path = self.new.save(self.drawn(image, frame), frame.name, frame.name, log)
         if path is None:
             return []
         id = f"draw/{frame.name}"

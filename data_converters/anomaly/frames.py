@@ -6,6 +6,7 @@ import os
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
+from PIL import Image
 
 from groundswift.errors import error_at
 from groundswift.records import IMAGE, Message, Objects, Row
@@ -17,6 +18,7 @@ from ..formats.yolo.label_lines import Kind
 from ..formats.yolo.source import YoloOptions, read_dataset
 from ..issues import IssueLog
 from ..prompts import Language
+from .new_images import decoded
 from .questions import STAGES, Question, Questions
 
 NOTHING = "image-nothing-to-ask"
@@ -76,6 +78,17 @@ class Frames(msgspec.Struct, frozen=True):
             name = os.path.splitext(os.path.relpath(path, self.root))[0]
             return Frame(name, path, row.size_wh, [place[label] for label in row.objects.ref], row.objects.bbox)
         return None
+
+    def decoded(self, item: Any, log: IssueLog) -> tuple[Frame, Image.Image] | None:
+        """A frame with objects, and its image; None where it has none or cannot be used, which is counted or logged."""
+        frame = self(item, log)
+        if frame is None:
+            return None
+        if not frame.ranks:
+            log.count(NOTHING, frame.name)
+            return None
+        image = decoded(frame.path, log)
+        return None if image is None else (frame, image)
 
 
 class FrameOptions(Options, frozen=True, kw_only=True):
@@ -153,9 +166,3 @@ def objects_of(frame: Frame, ranks: set[int] | frozenset[int], names: list[str])
     """The objects of some classes in a frame."""
     chosen = [(names[rank], box) for rank, box in zip(frame.ranks, frame.boxes_xyxy_px, strict=True) if rank in ranks]
     return Objects([label for label, _ in chosen], [box for _, box in chosen])
-
-
-def nothing_to_ask(frame: Frame, log: IssueLog) -> list[Any]:
-    """No row of a frame, which is counted."""
-    log.count(NOTHING, frame.name)
-    return []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import click
 import msgspec
 
-from groundswift.errors import GroundswiftError, error_at
+from groundswift.chat_options import fields_of, key_of
+from groundswift.errors import error_at
 from groundswift.storage import read_text
 from groundswift.urls import is_web, shown
 
@@ -77,28 +77,8 @@ def judges_of(options: dict[str, Any]) -> list[Judge]:
     prompt_of(options)
     limits = Limits(options["judge_timeout"], options["judge_retries"])
     urls = urls if len(urls) > 1 else urls * len(models)
-    return [Judge(url, model, key_of(options), fields_of(options), limits) for url, model in zip(urls, models, strict=True)]
-
-
-def key_of(options: dict[str, Any]) -> str:
-    """The API key. Raises GroundswiftError where the variable is not set; another variable is never read."""
-    name = options.get("judge_key_env")
-    key = os.environ.get(name, "") if name else ""
-    if name and not key:
-        raise GroundswiftError(f"--judge-key-env {name}: the environment variable is not set; expected the API key")
-    return key
-
-
-def fields_of(options: dict[str, Any]) -> dict[str, Any]:
-    """Fields of the request besides model and messages; null removes one."""
-    fields: dict[str, Any] = {"temperature": 0}
-    for text in options.get("judge_fields", ()):
-        name, _, value = text.partition("=")
-        try:
-            fields[name] = msgspec.json.decode(value)
-        except msgspec.MsgspecError:
-            raise click.UsageError(f"--judge-field {text!r}: the value is not JSON; expected NAME=JSON, such as max_tokens=512") from None
-    return {name: value for name, value in fields.items() if value is not None}
+    key, fields = key_of("--judge-key-env", options.get("judge_key_env")), fields_of("--judge-field", options.get("judge_fields", ()))
+    return [Judge(url, model, key, fields, limits) for url, model in zip(urls, models, strict=True)]
 
 
 def prompt_of(options: dict[str, Any]) -> str:

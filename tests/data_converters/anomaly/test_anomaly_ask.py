@@ -1,79 +1,23 @@
-"""Questions written by a model over a real connection: rows, resuming, rates, retries, and every way in which it fails."""
+"""Questions written by a model over a real connection: rows, rates, retries, and every way in which it fails."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from anomaly_set import lay_out_frames
-from converted import lint_findings, run, write_lines
-from hypothesis import given
-from hypothesis import strategies as st
+from asked import ask, failed, raw
+from converted import run, write_lines
 from judge_server import judge_server
-from tqdm import tqdm
 from writer_server import WriterHandler, pixels
 
 from groundswift.chat_client import Reply
 from groundswift.data_converters.anomaly import asking
-from groundswift.data_converters.anomaly.answer_text import described, pairs_of, verdict_of
 from groundswift.data_converters.anomaly.asking import FIRST_WAIT_S, Pace, wait_s
 
 pytestmark = pytest.mark.process
-
-
-@pytest.fixture
-def server():
-    with judge_server(0.2, WriterHandler) as running:
-        yield running
-
-
-@pytest.fixture
-def requests(tmp_path: Path) -> Path:
-    """Seven requests about drawn scenes."""
-    lay_out_frames(tmp_path / "set")
-    done = run(
-        "anomaly", "draw", tmp_path / "set", "--save-images", tmp_path / "marked", "--requests", "--out", tmp_path / "requests.jsonl"
-    )
-    assert done.exit_code == 0, done.output
-    return tmp_path / "requests.jsonl"
-
-
-@pytest.fixture
-def scenes(tmp_path: Path) -> Path:
-    """Eight requests about bare scenes."""
-    lay_out_frames(tmp_path / "set")
-    assert run("anomaly", "describe", tmp_path / "set", "--anomaly", "bubble", "--out", tmp_path / "scenes.jsonl").exit_code == 0
-    return tmp_path / "scenes.jsonl"
-
-
-def ask(server, source: Path, model: str, *options: object, status: int = 0) -> dict:
-    out = source.with_name("asked.jsonl")
-    words = ["--base-url", server.url, "--model", model, "--retries", 2, "--out", out, "--json", *options]
-    done = run("anomaly", "ask", source, *words)
-    assert done.exit_code == status, done.output
-    report = json.loads(done.stdout)
-    assert lint_findings(out) == {}
-    return report | {"lines": list(map(json.loads, out.read_text().splitlines()))}
-
-
-def failed(server, source: Path, model: str, *options: object) -> str:
-    out = source.with_name("asked.jsonl")
-    done = run("anomaly", "ask", source, "--base-url", server.url, "--model", model, "--out", out, "--retries", 0, *options)
-    assert done.exit_code == 1, done.output
-    assert not out.exists()
-    return done.output
-
-
-def raw(source: Path) -> list[dict]:
-    return [json.loads(line) for line in source.with_name("asked.answers.jsonl").read_bytes().splitlines()]
 
 
 def test_pairs_become_rows_in_the_order_of_the_requests(server, requests):
@@ -243,61 +187,6 @@ def test_wrong_use(server, requests):
     assert (done.exit_code, "expected http://HOST:PORT/v1" in done.output) == (1, True)
 
 
-def killed(server, source: Path, after_s: float) -> bool:
-    """A run that is killed after a while -> whether it was."""
-
-    def ask_all() -> None:
-        tqdm.set_lock(threading.RLock())  # not the one that it shares with this process, which would stay locked after a kill
-        run(
-            "anomaly",
-            "ask",
-            source,
-            "--base-url",
-            server.url,
-            "--model",
-            "writer",
-            "--workers",
-            3,
-            "--out",
-            source.with_name("asked.jsonl"),
-        )
-
-    process = multiprocessing.get_context("fork").Process(target=ask_all)
-    process.start()
-    time.sleep(after_s)
-    process.kill()
-    process.join()
-    return process.exitcode < 0
-
-
-def killed_and_resumed(server, source: Path, kills: int) -> None:
-    """The rows after kills are those of one run, and nothing is asked that was answered."""
-    expected, kept = ask(server, source, "writer")["lines"], source.with_name("asked.answers.jsonl")
-    kept.unlink()
-    began = time.monotonic()
-    ask(server, source, "writer")  # all modules are there
-    chance, were_killed, took_s = random.Random(kills), 0, time.monotonic() - began
-    for kill in range(kills):
-        if kill % 2 == 0:
-            kept.unlink(missing_ok=True)
-        were_killed += killed(server, source, chance.uniform(0, took_s))
-    server.seen.clear()
-    whole = [line for line in (kept.read_bytes() if kept.exists() else b"").splitlines(keepends=True) if line.endswith(b"}\n")]
-    assert ask(server, source, "writer")["lines"] == expected
-    assert len(server.seen) == 7 - len(whole)
-    assert were_killed >= kills // 4
-
-
-@pytest.mark.process
-def test_a_few_kills(server, requests):
-    killed_and_resumed(server, requests, 4)
-
-
-@pytest.mark.long
-def test_fifty_kills(server, requests):
-    killed_and_resumed(server, requests, 50)
-
-
 def test_requests_keep_their_distance():
     pace, began, seen = Pace(1200), time.monotonic(), []
     threads = [threading.Thread(target=lambda: (pace.wait(), seen.append(time.monotonic() - began))) for _ in range(6)]
@@ -314,62 +203,6 @@ def test_waits_grow():
     assert 0.75 * FIRST_WAIT_S <= waits[0] <= FIRST_WAIT_S
     assert waits[-1] <= 60
     assert wait_s(Reply(problem="error", status=429, wait_s=7), 1) == 7
-
-
-TEXTS = {  # what a model writes -> (pairs, problems)
-    "Q: a?\nA: b": ([("a?", "b")], {}),
-    "**Q1:** a?\n**A1:** b\n\n**Q2:** c?\n**A2:** d\ne": ([("a?", "b"), ("c?", "d\ne")], {}),
-    "1. Question: a?\n   Answer: b\n2. Question: c?\n   Answer: d": ([("a?", "b"), ("c?", "d")], {}),
-    "问：什么？\n答：管子。": ([("什么？", "管子。")], {}),
-    "问题1：什么？\n答案1：管子。": ([("什么？", "管子。")], {}),
-    "Q: which?\nA. red\nB. blue\nA: A": ([("which?\nA. red\nB. blue", "A")], {}),
-    '```json\n[{"question": "a?", "answer": "b"}]\n```': ([("a?", "b")], {}),
-    '{"qa": [{"Q": "a?", "A": 3}]}': ([("a?", "3")], {}),
-    "<think>Q: x\nA: y</think>\nQ: a?\nA: b": ([("a?", "b")], {}),
-    "Q: a?\nA: b\n\nThat is all.": ([("a?", "b")], {}),
-    "Q: a?\nA:": ([], {"question-without-answer": 1}),
-    "A: b": ([], {"answer-without-question": 1}),
-    "I can't assist with that.": ([], {"answer-refused": 1}),
-    "抱歉，我无法回答。": ([], {"answer-refused": 1}),
-    "": ([], {"text-without-pairs": 1}),
-    "[1, 2": ([], {"text-without-pairs": 1}),
-}
-
-
-@pytest.mark.parametrize("text", TEXTS)
-def test_texts(text):
-    pairs, problems = TEXTS[text]
-    found = pairs_of(text)
-    assert (list(map(tuple, found.pairs)), dict(found.problems)) == (pairs, problems)
-
-
-def test_the_last_pair_of_a_truncated_text_is_dropped():
-    assert pairs_of("Q: a?\nA: b\nQ: c?\nA: d and", truncated=True) == ([("a?", "b")], {"answer-truncated": 1})
-    assert pairs_of("Q: a?\nA: b\nQ: c", truncated=True) == ([("a?", "b")], {"answer-truncated": 1})
-
-
-PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="<>*_:：", exclude_categories=("C", "Z")), min_size=1, max_size=20)
-
-
-@given(st.lists(st.tuples(PLAIN, PLAIN), min_size=1, max_size=5, unique_by=lambda pair: pair[0]))
-def test_every_pair_is_read(pairs):
-    text = "\n\n".join(f"Q: {question}\nA: {answer}" for question, answer in pairs)
-    assert [tuple(pair) for pair in pairs_of(text).pairs] == pairs
-
-
-@given(st.text())
-def test_no_text_raises(text):
-    pairs_of(text)
-    described(text)
-
-
-VERDICTS = {"anomaly": "anomaly", "Normal.": "normal", "no anomaly": "normal", "It is not normal": "anomaly", "abnormal": "anomaly"}
-VERDICTS |= {"没有异常": "normal", "不正常": "anomaly", "正常": "normal", "异常": "anomaly", "normal or anomaly": None, "maybe": None}
-
-
-@pytest.mark.parametrize("text", VERDICTS)
-def test_verdicts(text):
-    assert verdict_of(text) == VERDICTS[text]
 
 
 DEPLOY = """
@@ -398,7 +231,6 @@ def deploy(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "stand-in"))
 
 
-@pytest.mark.process
 def test_a_model_is_served_for_the_run(requests, deploy):
     out = requests.with_name("asked.jsonl")
     done = run("anomaly", "ask", requests, "--serve", "tiny", "--out", out)
@@ -406,28 +238,7 @@ def test_a_model_is_served_for_the_run(requests, deploy):
     assert len(out.read_text().splitlines()) == 14
 
 
-@pytest.mark.process
 def test_a_server_that_ends_is_a_clear_error(requests, deploy):
     done = run("anomaly", "ask", requests, "--serve", "tiny", "--out", requests.with_name("asked.jsonl"), "--", "--broken")
     assert done.exit_code == 1
     assert "--serve tiny: the server ended (no such model)" in done.output
-
-
-CHILD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from groundswift.cli import main; main()"
-
-
-@pytest.mark.process
-def test_ctrl_c_waits_for_no_reply(requests):
-    """What was on its way is given up, not waited for."""
-    with judge_server(45, WriterHandler) as server:
-        words = ["anomaly", "ask", requests, "--base-url", server.url, "--model", "slow", "--out", requests.with_name("asked.jsonl")]
-        child = subprocess.Popen([sys.executable, "-c", CHILD, *map(str, words)], stderr=subprocess.PIPE, text=True)
-        end = time.monotonic() + 60
-        while not server.seen and time.monotonic() < end:
-            time.sleep(0.05)
-        began = time.monotonic()
-        child.send_signal(signal.SIGINT)
-        said = child.communicate(timeout=90)[1]
-    assert time.monotonic() - began < 30
-    assert "stopped; run the same command again to continue" in said
-    assert child.returncode == 1

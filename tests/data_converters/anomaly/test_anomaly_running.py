@@ -13,7 +13,7 @@ import pytest
 from anomaly_set import lay_out_frames
 from tqdm import tqdm
 
-from groundswift.data_converters.anomaly import crop
+from groundswift.data_converters.anomaly import frames
 from groundswift.data_converters.anomaly.bare import LocateOptions
 from groundswift.data_converters.anomaly.crop import CropOptions
 from groundswift.data_converters.anomaly.draw import DrawOptions
@@ -115,7 +115,7 @@ def test_a_run_that_resumes_makes_only_the_rest(tmp_path, small_blocks, monkeypa
     """Images of finished blocks are not decoded again."""
     lay_out_frames(tmp_path / "set", 60)
     make("crop", tmp_path)
-    expected, seen, real = state(tmp_path), [], crop.decoded
+    expected, seen, real = state(tmp_path), [], frames.decoded
 
     def decoded(path, log):
         seen.append(path)
@@ -123,7 +123,7 @@ def test_a_run_that_resumes_makes_only_the_rest(tmp_path, small_blocks, monkeypa
             raise KeyboardInterrupt
         return real(path, log)
 
-    monkeypatch.setattr(crop, "decoded", decoded)
+    monkeypatch.setattr(frames, "decoded", decoded)
     (tmp_path / "out.jsonl").unlink()
     with pytest.raises(KeyboardInterrupt):
         make("crop", tmp_path)
