@@ -4,39 +4,37 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from groundswift.boxes import Boxes, clipped, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
-from groundswift.coco_columns import AnnotationColumns, Lookup, usable_annotations
+from groundswift.coco_columns import AnnotationColumns, Lookup, usable_annotations, usable_columns
 from groundswift.coco_file import (
-    ONE_IMAGE,
     REPEATED,
-    SAME_ID,
     CocoAnnotation,
     CocoCategory,
     CocoFile,
     CocoImage,
     Ignored,
-    empty_roots,
     ids_of_one_image,
-    joined_images,
     read_coco,
     structural_problems,
 )
+from groundswift.coco_ids import OnError, first_of_each_id, one_id_an_image, stop_at, without_roots
 from groundswift.coco_lenient import NOT_JSON, Elements, readable_part
+from groundswift.coco_pieces import read_columns
 from groundswift.errors import GroundswiftError, Tally, error_at
 
-OnError = Literal["stop", "skip"]
+SIZE_WH = attrgetter("width", "height")
 TruthRow = tuple[int, tuple[int, int], Sequence[str], Sequence[Sequence[float]]]
-SHOWN = 5  # problems that an error lists before it gives their count
 
 
 @dataclass(frozen=True)
@@ -86,68 +84,46 @@ def truth_from_coco(
     with `skip` those are counted, too.
     """
     tally = dropped or Tally()
-    coco = _without_roots(coco)
+    coco = without_roots(coco)
     if on_error == "skip":
-        coco = CocoFile(coco.images, list(_first_of_each_id(coco.annotations, tally)), coco.categories)
-    _stop_at(structural_problems(coco, path))
+        coco = CocoFile(coco.images, list(first_of_each_id(coco.annotations, tally)), coco.categories)
+    stop_at(structural_problems(coco, path))
+    lookup, categories = _lookup(coco)
+    problems: list[GroundswiftError] = []
+    kept, columns = usable_annotations(coco.annotations, lookup, ignored, path, tally, problems)
+    if on_error == "stop":
+        stop_at(problems)
+    return _truth(lookup, categories, columns, lambda index: kept[index].where(), tally)
+
+
+def _lookup(coco: CocoFile) -> tuple[Lookup, list[CocoCategory]]:
+    """The images and the classes in the order of their ids."""
     images = sorted(coco.images, key=attrgetter("id"))
     categories = sorted(coco.categories, key=attrgetter("id"))
     image_index = {image.id: index for index, image in enumerate(images)}
     category_index = {category.id: index for index, category in enumerate(categories)}
-    sizes_wh = np.array([(image.width, image.height) for image in images], dtype=np.int64).reshape(-1, 2)
-    problems: list[GroundswiftError] = []
-    lookup = Lookup(images, sizes_wh, image_index, category_index)
-    kept, columns = usable_annotations(coco.annotations, lookup, ignored, path, tally, problems)
-    if on_error == "stop":
-        _stop_at(problems)
-    first, copies = _without_repeats(kept, columns, sizes_wh, tally)
+    sizes_wh = np.fromiter(chain.from_iterable(map(SIZE_WH, images)), np.int64, 2 * len(images)).reshape(-1, 2)
+    return Lookup(images, sizes_wh, image_index, category_index), categories
+
+
+def _truth(lookup: Lookup, categories: list[CocoCategory], columns: AnnotationColumns, name: Callable[[int], str], tally: Tally) -> Truth:
+    """The ground truth of annotations that can be scored; `name` is that of one of them, by its place."""
+    first, copies = _without_repeats(name, columns, lookup.sizes_wh, tally)
     return Truth(
-        image_ids=[image.id for image in images],
-        file_names=[image.file_name for image in images],
-        sizes_wh=sizes_wh,
+        image_ids=[image.id for image in lookup.images],
+        file_names=[image.file_name for image in lookup.images],
+        sizes_wh=lookup.sizes_wh,
         category_ids=[category.id for category in categories],
         category_names=[category.name for category in categories],
-        **columns.chosen(first)._asdict(),
-        federated=_federated(images, categories, category_index),
+        **(columns if len(first) == len(columns.is_crowd) else columns.chosen(first))._asdict(),
+        federated=_federated(list(lookup.images), categories, lookup.category_index),
         copies=copies,
         dropped=tally,
     )
 
 
-def _without_roots(coco: CocoFile) -> CocoFile:
-    """The file without a root class that has the name of another one, as Roboflow's exports may have it."""
-    names = Counter(each.name for each in coco.categories)
-    if not any(count > 1 for count in names.values()):
-        return coco
-    roots = {each.id for each in empty_roots(coco.categories, {row.category_id for row in coco.annotations}) if names[each.name] > 1}
-    return CocoFile(coco.images, coco.annotations, [each for each in coco.categories if each.id not in roots])
-
-
-def _first_of_each_id(annotations: Iterable[CocoAnnotation], tally: Tally) -> Iterator[CocoAnnotation]:
-    """The annotations but those with the id of an earlier one, as the converter skips them."""
-    seen: set[int] = set()
-    for row in annotations:
-        if row.id is not None and row.id in seen:
-            tally.add(SAME_ID, f"annotation {row.id} on image {row.image_id}")
-            continue
-        seen.add(row.id)
-        yield row
-
-
-def _one_id_an_image(coco: CocoFile, path: str | Path, on_error: OnError, tally: Tally) -> CocoFile:
-    """The file with one id for each image, as the converter makes rows of it. Raises GroundswiftError unless `on_error` is skip."""
-    first_ids = ids_of_one_image(coco.images)
-    what = "are one image by their file_name"
-    if on_error == "stop":
-        expected = "one id for each image, or --on-error skip, which joins their objects"
-        _stop_at([error_at(path, f"image ids {first} and {number} {what}", expected) for number, first in first_ids.items()])
-    for number, first in first_ids.items():
-        tally.add(ONE_IMAGE, f"image ids {first} and {number}")
-    return joined_images(coco, first_ids) if first_ids else coco
-
-
 def _without_repeats(
-    rows: list[CocoAnnotation], columns: AnnotationColumns, sizes_wh: NDArray[np.int64], tally: Tally
+    name: Callable[[int], str], columns: AnnotationColumns, sizes_wh: NDArray[np.int64], tally: Tally
 ) -> tuple[NDArray[np.int64], Counter[tuple[int, int, tuple[float, ...]]]]:
     """(the indices of the boxes that are not exact repeats within their image, how often each of the others is repeated)."""
     images, categories, boxes = columns.image_index, columns.category_index, xywh_to_xyxy(columns.boxes_xywh_px)
@@ -156,8 +132,8 @@ def _without_repeats(
     repeats = exact_repeats((images, categories, columns.is_crowd), clipped(boxes, sizes) if len(boxes) else boxes)
     copies: Counter[tuple[int, int, tuple[float, ...]]] = Counter()
     for index in np.flatnonzero(repeats).tolist():
-        tally.add(REPEATED, rows[index].where())
-        copies[int(images[index]), int(categories[index]), tuple(rows[index].bbox)] += 1
+        tally.add(REPEATED, name(index))
+        copies[int(images[index]), int(categories[index]), tuple(columns.boxes_xywh_px[index].tolist())] += 1
     return np.flatnonzero(~repeats), copies
 
 
@@ -176,15 +152,6 @@ def _federated(images: list[CocoImage], categories: list[CocoCategory], category
     )
 
 
-def _stop_at(problems: list[GroundswiftError]) -> None:
-    if not problems:
-        return
-    shown = "\n  ".join(str(one) for one in problems[:SHOWN])
-    if len(problems) == 1:
-        raise problems[0]
-    raise GroundswiftError(f"{len(problems)} problems in the ground truth:\n  {shown}" + ("\n  ..." if len(problems) > SHOWN else ""))
-
-
 def read_truth(
     path: str | Path, on_error: OnError = "stop", ignored: Ignored = "keep", needs_images: bool = True, one_id: bool = False
 ) -> Truth:
@@ -193,14 +160,33 @@ def read_truth(
     With `on_error` skip, entries that cannot be read are skipped and counted as the converter does.
     Raises GroundswiftError where it cannot be read or has no images.
     """
+    truth = _read_in_pieces(path, on_error, one_id)
+    if truth is not None:
+        return truth
     tally = Tally()
     coco = read_coco(path, needs_images) if on_error == "stop" else read_readable(path, tally, needs_images)
     if not coco.images:
         what = "none of its images can be read" if tally.counts else "holds no images"
         raise GroundswiftError("\n".join([str(error_at(path, what, "at least one")), *tally.lines()]))
     if one_id:
-        coco = _one_id_an_image(coco, path, on_error, tally)
+        coco = one_id_an_image(coco, path, on_error, tally)
     return truth_from_coco(coco, path, on_error, ignored, tally)
+
+
+def _read_in_pieces(path: str | Path, on_error: OnError, one_id: bool) -> Truth | None:
+    """`read_truth` several times as fast; None of a file that is unusual as a whole. Raises as `read_truth` for single annotations."""
+    found = read_columns(path)
+    if found is None or not found.images:
+        return None
+    coco, ids = CocoFile(found.images, [], found.categories), np.sort(found.annotations.ids)
+    if (ids[1:] == ids[:-1]).any() or structural_problems(coco, path) or (one_id and ids_of_one_image(found.images)):
+        return None
+    tally, problems = Tally(), []
+    lookup, categories = _lookup(coco)
+    kept, columns = usable_columns(found.annotations, lookup, path, tally, problems)
+    if on_error == "stop":
+        stop_at(problems)
+    return _truth(lookup, categories, columns, lambda index: f"annotation {kept[index]}", tally)
 
 
 def truth_of_images(truth: Truth, image_ids: Collection[int]) -> Truth:

@@ -77,9 +77,9 @@ def exact_repeats(groups: Sequence[NDArray[np.int64]], boxes: ArrayLike, scores:
     boxes = as_boxes(boxes)
     with np.errstate(all="ignore"):  # numbers that are not finite
         mixed = sum(column * weight for column, weight in zip((*boxes.T, *groups), HASH_WEIGHTS, strict=False))  # equal for equal boxes
-    by_hash = np.argsort(mixed, kind="stable")
-    twice = np.flatnonzero(mixed[by_hash][1:] == mixed[by_hash][:-1])
-    suspects = np.unique(by_hash[np.concatenate([twice, twice + 1])])  # sorting all by each column would take several times as long
+    ordered = np.sort(mixed)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    suspects = np.flatnonzero(np.isin(mixed, twice))  # sorting all by each column would take several times as long
     columns = [column[suspects] for column in (*boxes.T, *groups)]
     order = np.lexsort(columns if scores is None else [-scores[suspects], *columns])
     same = np.logical_and.reduce([column[order][1:] == column[order][:-1] for column in columns])

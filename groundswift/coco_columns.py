@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from .box_checks import BoxProblem
 from .boxes import Boxes
 from .coco_file import IGNORED, ROTATED, CocoAnnotation, CocoImage, Ignored, annotation_problem, clip_rotated
+from .coco_pieces import Annotations
 from .errors import GroundswiftError, Tally, error_at
 
 LARGEST_AREA_PX2 = 1e5**2  # of COCO's area range `all`
+DENSE = 16  # how many times more numbers than ids a table may have
 IMAGE_ID, CATEGORY_ID, BBOX, AREA, CROWD, IGNORE, ROTATION = map(
     attrgetter, ("image_id", "category_id", "bbox", "area", "iscrowd", "ignore", "rotation")
 )
@@ -68,6 +70,37 @@ def usable_annotations(
     return kept, columns
 
 
+def usable_columns(
+    found: Annotations, lookup: Lookup, path: str | Path, tally: Tally, problems: list[GroundswiftError]
+) -> tuple[NDArray[np.int64], AnnotationColumns]:
+    """`usable_annotations` of columns: the ids of the annotations that can be scored, and their columns."""
+    indices = (places_of(index, ids) for index, ids in ((lookup.image_index, found.image_ids), (lookup.category_index, found.category_ids)))
+    columns = AnnotationColumns(*indices, found.boxes_xywh_px, found.areas_px2, found.is_crowd)
+    plain = known_and_inside(columns, lookup)
+    if plain.all():
+        return found.ids, columns
+    for place in np.flatnonzero(~plain).tolist():
+        number, image_id, category_id, area_px2 = (column[place].item() for column in found[:4])
+        row = CocoAnnotation(image_id, category_id, found.boxes_xywh_px[place].tolist(), number, area_px2)
+        image = None if columns.image_index[place] < 0 else lookup.images[columns.image_index[place]]
+        plain[place] = _is_usable(row, image, columns.category_index[place] >= 0, "keep", path, tally, problems)
+    return found.ids[plain], columns.chosen(plain)
+
+
+def places_of(index: dict[int, int], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) the places of ids by an index whose ids grow with the places; -1 for an unknown one."""
+    known = np.fromiter(index, np.int64, len(index))
+    if not len(known):
+        return np.full(len(ids), -1)
+    first, span = int(known[0]), int(known[-1]) - int(known[0]) + 1
+    if span > DENSE * len(known):
+        found = np.searchsorted(known, ids)
+        return np.where(known[np.minimum(found, len(known) - 1)] == ids, found, -1)
+    table = np.full(span + 1, -1)  # the last one of those that are outside
+    table[known - first] = np.arange(len(known))
+    return table[np.where((ids >= first) & (ids <= known[-1]), ids - first, span)]
+
+
 def _columns(rows: list[CocoAnnotation], lookup: Lookup) -> AnnotationColumns | None:
     """The columns; None where not every box has four numbers."""
     count = len(rows)
@@ -89,19 +122,24 @@ def _columns(rows: list[CocoAnnotation], lookup: Lookup) -> AnnotationColumns | 
 
 
 def _in_order(rows: list[CocoAnnotation], columns: AnnotationColumns, lookup: Lookup) -> NDArray[np.bool_]:
-    """Which annotations need no closer look: of a known image and class, with a box inside it, neither rotated nor ignored."""
+    """Which annotations need no closer look: `known_and_inside`, neither rotated nor ignored."""
+    plain = known_and_inside(columns, lookup)
+    for value_of in (IGNORE, ROTATION):
+        if any(map(value_of, rows)):
+            plain &= ~np.fromiter(map(bool, map(value_of, rows)), bool, len(rows))
+    return plain
+
+
+def known_and_inside(columns: AnnotationColumns, lookup: Lookup) -> NDArray[np.bool_]:
+    """Which annotations are of a known image and class, with a box inside it and an area that COCO looks for."""
     if not len(lookup.images):
-        return np.zeros(len(rows), bool)
+        return np.zeros(len(columns.image_index), bool)
     low, size = columns.boxes_xywh_px[:, :2], columns.boxes_xywh_px[:, 2:]
     with np.errstate(over="ignore", invalid="ignore"):
         high = low + size
     inside = ((low >= 0) & (low < high) & (high <= lookup.sizes_wh[columns.image_index])).all(axis=1)
     areas = columns.areas_px2
-    plain = inside & (columns.image_index >= 0) & (columns.category_index >= 0) & (areas >= 0) & (areas <= LARGEST_AREA_PX2)
-    for value_of in (IGNORE, ROTATION):
-        if any(map(value_of, rows)):
-            plain &= ~np.fromiter(map(bool, map(value_of, rows)), bool, len(rows))
-    return plain
+    return inside & (columns.image_index >= 0) & (columns.category_index >= 0) & (areas >= 0) & (areas <= LARGEST_AREA_PX2)
 
 
 def _is_usable(

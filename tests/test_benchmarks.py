@@ -164,6 +164,15 @@ def test_whole_evaluations_are_timed_and_equal():
         assert found["times_as_fast"]["the usual script"]["cpu_s"] > 0
 
 
+def test_reading_a_truth_is_timed_with_its_decode():
+    command = [sys.executable, BENCHMARKS / "eval_truth.py", "--share", "0.002", "--repeats", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["ratio"] > 0
+    assert len({row["boxes"] for row in found["ways"].values()}) == 1
+
+
 def test_the_report_is_timed_with_decoding():
     command = [sys.executable, BENCHMARKS / "report.py", "--images", "40", "--boxes", "280", "--rounds", "1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)

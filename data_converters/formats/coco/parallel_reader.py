@@ -1,25 +1,17 @@
-"""A COCO instance file read in pieces: annotations become columns as they are decoded, so that a large file needs little memory and
-several processes can share the work.
-
-The array of annotations is split at `}, {`, which may also occur within an annotation. But a piece that starts at a true boundary and is
-a list of annotations by itself ends at a true boundary. So each piece confirms the next one, and the last the rest of the file.
-"""
+"""A COCO instance file read in pieces by several processes, as `groundswift.coco_pieces` splits it."""
 
 from __future__ import annotations
 
 import mmap
-import re
 from contextlib import closing
 from functools import partial
 from itertools import pairwise, takewhile
-from operator import attrgetter
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from groundswift.coco_decoding import ROTATION, degrees_of
-from groundswift.coco_file import CocoCategory, CocoImage
+from groundswift.coco_pieces import ARRAY, BOUNDARY, KEY, PIECE, Rest, plain
 from groundswift.coco_types import PieceAnnotation
 from groundswift.file_guard import regular_size
 from groundswift.gc_control import without_collection
@@ -29,21 +21,8 @@ from groundswift.worker_pool import WorkerPool
 from ...file_io.mmap_json import NOT_JSON
 from ...tasks.annotation_table import CocoColumns, Columns, columns_of
 
-PIECE = 1 << 20  # bytes: what is decoded together fits into the processor's caches
 MANY = 64  # pieces that are worth sharing
-IGNORE, ATTRIBUTES = attrgetter("ignore"), attrgetter("attributes")
-KEY = b'"annotations"'
-ARRAY = re.compile(KEY + rb"\s*:\s*\[\s*")
-BOUNDARY = re.compile(rb"\}\s*,\s*(?=\{)")
 _decode = msgspec.json.Decoder(list[PieceAnnotation]).decode
-
-
-class Rest(msgspec.Struct):
-    """The file up to its annotations, or from one of them to the end."""
-
-    images: list[CocoImage] | None = None
-    annotations: list[PieceAnnotation] = []
-    categories: list[CocoCategory] | None = None
 
 
 def read_pieces(path: str | Path, pool: WorkerPool, piece_bytes: int = PIECE) -> CocoColumns | None:
@@ -103,16 +82,3 @@ def decoded_piece(path: Path, span: tuple[int, int]) -> Columns | None:
     except NOT_JSON:
         return None
     return columns_of(annotations) if plain(annotations) else None
-
-
-def plain(annotations: list[PieceAnnotation]) -> bool:
-    """Whether no annotation is marked ignore or rotated, which columns do not hold."""
-    if any(map(IGNORE, annotations)):
-        return False
-    return not any(rotated(raw) for raw in map(ATTRIBUTES, annotations) if raw is not msgspec.UNSET)
-
-
-def rotated(attributes: msgspec.Raw) -> bool:
-    """Whether the attributes of an annotation state a rotation by other than whole turns."""
-    raw = bytes(attributes)
-    return ROTATION in raw and degrees_of(msgspec.json.decode(raw)) % 360 != 0
