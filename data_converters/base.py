@@ -83,7 +83,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Each field is an option of the command and a key in a list of datasets; `extra={"path": True}` marks a path. On the class: `name`, the
     subcommand; `summary`, one line of help; `reads` and `writes`, for the table of formats; `makes_rows`, False for one that writes rows
     back to another format; EXAMPLE, the files of a small source in the layout of the help's example: path -> bytes, a text, or rows;
-    `issues`, id -> title of what only this format counts, for formats of other packages.
+    `issues`, id -> title of what only this format counts, for formats of other packages; `items_per_block`, of which a worker gets one at a
+    time: fewer than by default where an item takes long, so that no worker is idle while the last block is made.
     """
 
     name: ClassVar[str] = ""
@@ -93,6 +94,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     makes_rows: ClassVar[bool] = True
     EXAMPLE: ClassVar[Mapping[str, Any]] = {}
     issues: ClassVar[Mapping[str, str]] = {}
+    items_per_block: ClassVar[int | None] = None
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)

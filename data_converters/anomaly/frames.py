@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 from PIL import Image
@@ -128,6 +128,8 @@ class FrameOptions(Options, frozen=True, kw_only=True):
 
 class SavingOptions(FrameOptions, frozen=True, kw_only=True):
     """Stages that write images of their own."""
+
+    items_per_block: ClassVar[int | None] = 8
 
     save_images: Annotated[str, path_option("Folder for the new images.", "DIR")]
     image_format: Annotated[Literal["jpg", "png"], msgspec.Meta(description="Of the new images; png keeps every pixel.")] = "jpg"

@@ -12,7 +12,7 @@ import msgspec
 from groundswift.gc_control import without_collection
 from groundswift.records import Row
 
-from ..base import Make, Totals
+from ..base import Make, Options, Totals
 from ..issues import Issue, IssueLog, OnError
 
 ITEMS = 256  # a block: enough that handing it to a process costs little, few enough that a killed run loses little
@@ -30,11 +30,17 @@ class Made:
     items: int = 0
 
 
-def blocks_of(items: Iterable[Any], limit: int | None, done: int = 0) -> Iterator[list[Any]]:
-    """The first `limit` items in blocks, less the first `done` blocks."""
-    rest = islice(items, done * ITEMS, limit)
-    while block := list(islice(rest, ITEMS)):
+def blocks_of(items: Iterable[Any], options: Options, done: int = 0) -> Iterator[list[Any]]:
+    """The items that --limit allows in blocks, less the first `done` blocks."""
+    size = size_of(options)
+    rest = islice(items, done * size, options.limit)
+    while block := list(islice(rest, size)):
         yield block
+
+
+def size_of(options: Options) -> int:
+    """Items in a block."""
+    return options.items_per_block or ITEMS
 
 
 def make_block(make: Make, on_error: OnError, items: list[Any]) -> Made:

@@ -24,7 +24,7 @@ from ..base import Options, Reading, Totals, WholeOptions
 from ..cli_options import as_given, path_fields
 from ..file_io.mmap_json import changed
 from ..issues import Issue, IssueLog
-from .batches import ITEMS, Made, blocks_of, make_block
+from .batches import Made, blocks_of, make_block, size_of
 from .resumable_output import output
 
 ASIDE = {"images", "videos", "save_images", "coco_out"}  # folders that rows only point to, and outputs other than the rows
@@ -77,7 +77,7 @@ def rows_of(options: Options, log: IssueLog, progress: bool = False) -> Iterator
     stamps = stamps_of(options)
     reading, made = options.open(log, WorkerPool()), 0
     with bar(reading, options.limit, 0, progress) as line:
-        for block in blocks_of(reading.items, options.limit):
+        for block in blocks_of(reading.items, options):
             for item in block:
                 if isinstance(item, Issue):
                     log.add(item)
@@ -118,8 +118,8 @@ def made_blocks(options: Options, reading: Reading, run_options: RunOptions, poo
 
         made = made_on_ray(options, pool.count, done)
     else:
-        made = pool.in_order(blocks_of(reading.items, options.limit, done), partial(make_block, reading.make, options.on_error))
-    with bar(reading, options.limit, done * ITEMS, run_options.progress) as line:
+        made = pool.in_order(blocks_of(reading.items, options, done), partial(make_block, reading.make, options.on_error))
+    with bar(reading, options.limit, done * size_of(options), run_options.progress) as line:
         for block in made:
             line.update(block.items)
             yield block
@@ -140,7 +140,7 @@ def run_of(options: Options) -> dict[str, Any]:
     return {
         "groundswift": __version__,
         "format": type(options).__name__,
-        "items a block": ITEMS,
+        "items a block": size_of(options),
         "source": {name: state_of(path, given.get("coco_out")) for name, path in sources.items()},
         **{as_given(name): shown(value) if is_url(value) else repr(value) for name, value in given.items()},
     }

@@ -40,7 +40,7 @@ class Shard(msgspec.Struct, frozen=True):
     def made(self, shard: int) -> Iterator[tuple[int, Made]]:
         """The blocks of one shard with their numbers, counted from the first that is not done."""
         reading = self.options.open(IssueLog(self.options.on_error), WorkerPool())
-        blocks = blocks_of(reading.items, self.options.limit, self.done)
+        blocks = blocks_of(reading.items, self.options, self.done)
         for number, block in islice(enumerate(blocks), shard, None, self.shards):
             yield number, make_block(reading.make, self.options.on_error, block)
 

@@ -17,8 +17,8 @@ from groundswift.data_converters.anomaly import frames
 from groundswift.data_converters.anomaly.bare import LocateOptions
 from groundswift.data_converters.anomaly.crop import CropOptions
 from groundswift.data_converters.anomaly.draw import DrawOptions
-from groundswift.data_converters.engine import batches, convert
 from groundswift.data_converters.engine import resumable_output as journal
+from groundswift.data_converters.engine.batches import blocks_of
 from groundswift.data_converters.engine.convert import RunOptions, convert_to_file
 from groundswift.data_converters.issues import IssueLog
 
@@ -91,10 +91,17 @@ def make_room(root: Path) -> None:
             path.unlink()
 
 
+def test_a_worker_gets_few_images_at_a_time():
+    """In blocks as large as those of rows, two workers would make 300 images one after the other."""
+    options = CropOptions(annotations="set", save_images="out", limit=300)
+    sizes = [len(block) for block in blocks_of(range(1000), options)]
+    assert (sum(sizes), max(sizes)) == (300, 8)
+
+
 @pytest.fixture
 def small_blocks(monkeypatch) -> None:
-    monkeypatch.setattr(batches, "ITEMS", 4)
-    monkeypatch.setattr(convert, "ITEMS", 4)
+    for options in (CropOptions, DrawOptions):
+        monkeypatch.setattr(options, "items_per_block", 4)
 
 
 @pytest.mark.process
