@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from groundswift import __version__
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.gc_control import frozen, without_collection
 from groundswift.records import Row
 from groundswift.storage import exists, stat_key
@@ -29,6 +29,7 @@ from .resumable_output import output
 
 ASIDE = {"images", "videos", "save_images", "coco_out"}  # folders that rows only point to, and outputs other than the rows
 Engine = Literal["local", "ray"]
+PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "a 7z archive"}
 
 
 class RunOptions(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ def convert_to_file(options: Options, out: Path | None, run_options: RunOptions,
 
     Raises GroundswiftError with every problem where `options.on_error` is stop, and where no line is left.
     """
+    check_unpacked(options)
     if isinstance(options, WholeOptions):
         check_running(run_options)
         return options.write(out, log, run_options.progress)
@@ -74,6 +76,7 @@ def check_running(run_options: RunOptions) -> None:
 
 def rows_of(options: Options, log: IssueLog, progress: bool = False) -> Iterator[Row]:
     """The rows of a source, one by one. Raises as `convert_to_file` does, after the last one."""
+    check_unpacked(options)
     stamps = stamps_of(options)
     reading, made = options.open(log, WorkerPool()), 0
     with bar(reading, options.limit, 0, progress) as line:
@@ -90,10 +93,24 @@ def rows_of(options: Options, log: IssueLog, progress: bool = False) -> Iterator
     settle(options, reading, Totals(made), log)
 
 
+def files_of(options: Options) -> list[str]:
+    """The files on this machine that the options name as sources."""
+    paths = [getattr(options, name) for name in path_fields(type(options)) if name not in ASIDE]
+    return [path for path in paths if path and not is_url(path) and os.path.isfile(path)]
+
+
+def check_unpacked(options: Options) -> None:
+    """Raise GroundswiftError for a source that is an archive, as tools export them, or compressed."""
+    for path in files_of(options):
+        with suppress(OSError), open(path, "rb") as file:
+            start = file.read(8)
+            if kind := next((kind for mark, kind in PACKED.items() if start.startswith(mark)), None):
+                raise error_at(path, kind, "what is in it: unpack it first")
+
+
 def stamps_of(options: Options) -> dict[str, list[Any]]:
     """The size and time of change of each file on this machine that the options name; folders and URLs have none."""
-    paths = [getattr(options, name) for name in path_fields(type(options)) if name not in ASIDE]
-    return {path: list(stat_key(path)) for path in paths if path and not is_url(path) and os.path.isfile(path)}
+    return {path: list(stat_key(path)) for path in files_of(options)}
 
 
 def check_unchanged(stamps: dict[str, list[Any]]) -> None:

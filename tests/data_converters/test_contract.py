@@ -3,6 +3,7 @@ refused in words."""
 
 from __future__ import annotations
 
+import gzip
 import inspect
 import json
 import os
@@ -209,6 +210,17 @@ def test_a_file_that_is_not_there_is_refused_in_words(name, file, kind, laid_out
     path.mkdir() if kind == "a folder" else path.symlink_to("nowhere")
     check_refused(run(*arguments), arguments, path)
     assert not out_of(arguments).exists()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_archive_is_named_as_such(name, laid_out):
+    """Tools export zip files, and datasets are published compressed."""
+    arguments = laid_out(name)
+    for suffix, content, kind in ((".zip", b"PK\x03\x04" + bytes(60), "a zip archive"), (".gz", gzip.compress(b"{}"), "gzip")):
+        source = Path(arguments[2] if Path(arguments[2]).is_file() else f"export{suffix}")
+        source.write_bytes(content)
+        done = run(*arguments[:2], source, *arguments[3:])
+        assert (done.exit_code, done.stderr) == (1, f"error: {source}: {kind}; expected what is in it: unpack it first\n")
 
 
 @pytest.mark.parametrize("change", ["truncated", "touched"])
