@@ -60,6 +60,11 @@ class Option(click.ParamType):
     "[default: live for cameras and streams, every for files and folders]",
 )
 @click.option("--only-on-change", type=click.FloatRange(0, 1), metavar="SHARE", help="Ask only where this share of the image has changed.")
+@click.option("--detector-url", metavar="URL", help="A cheap model's server: the model is asked only where that one fires.")
+@click.option("--detector-model", metavar="NAME", help="The cheap model's name at its server.  [default: the only one]")
+@click.option("--detector-question", metavar="TEXT", help="What to ask it.  [default: --question]")
+@click.option("--detector-on", metavar="RULE", help="When it fires, as --alarm-on.  [default: --alarm-on]")
+@click.option("--detector-family", metavar="F", help="Its family.  [default: --family]")
 @click.option("--max-side", type=POSITIVE, metavar="PX", help="Reduce frames to this longer side before they are sent.")
 @click.option("--quality", type=click.IntRange(1, 100), default=90, metavar="N", show_default=True, help="Of the JPEG that is sent.")
 @click.option("--webhook", metavar="URL", help="POST every alarm there as JSON, again until it arrives.")

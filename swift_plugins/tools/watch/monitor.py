@@ -15,6 +15,7 @@ from groundswift.terminal import one_line
 
 from .alarms import AlarmRule
 from .asking import TITLES, Asker, Reply, model_of
+from .detector import detector_of
 from .figures import Figures, in_ms
 from .frames import Encoder, Frame, Sampler, changed_share
 from .recording import Recorder
@@ -27,7 +28,7 @@ from .webhook import Outbox, append_line
 VERDICTS = "verdicts.jsonl"
 PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)  # after a request that failed; the last one for ever
 SHOWN = 100  # verdicts that the page lists
-LONGEST = 2000  # characters of an answer on the page
+NOT_ASKED = ("unchanged", "undetected")  # verdicts without an answer of the model
 
 
 class Judged(NamedTuple):
@@ -45,7 +46,7 @@ class Monitor:
 
     def __init__(self, settings: Settings, on_alarm: Callable[[dict[str, Any]], None] = lambda alarm: None) -> None:
         self.settings, self.on_alarm = settings, on_alarm
-        self.judge, self.model = judge_of(settings), model_of(settings)
+        self.judge, self.model, self.detector = judge_of(settings), model_of(settings), detector_of(settings)
         self.folder = Path(settings.out)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -116,20 +117,26 @@ class Monitor:
                     return
 
     def _ask_all(self) -> None:
-        asker = Asker(self.settings, self.model)
+        asker, detecting = Asker(self.settings, self.model), self.detector and self.detector.asker()
         try:
             while not self.stop.is_set():
                 free_s = time.perf_counter()
                 if (frame := self.waiting.take()) is None:
                     return
-                self._one(asker, frame, free_s)
+                self._one(asker, detecting, frame, free_s)
         finally:
             asker.close()
+            if detecting:
+                detecting.close()
 
-    def _one(self, asker: Asker, frame: Frame, free_s: float) -> None:
-        """Ask about one frame, unless it is unchanged. `free_s`: since when the asker waits for one."""
+    def _one(self, asker: Asker, detecting: Asker | None, frame: Frame, free_s: float) -> None:
+        """Ask about one frame, unless it is unchanged or the detector finds nothing. `free_s`: since when the asker waits for one."""
         if self._is_unchanged(frame):
             self._write(frame, {"verdict": "unchanged"})
+            self.waiting.skip()
+            return
+        detector_s = self._detect(detecting, frame)
+        if detector_s is None:
             self.waiting.skip()
             return
         reply = asker.ask(frame.jpeg)
@@ -138,8 +145,24 @@ class Monitor:
             return
         self.problem, self.failures = "", 0
         self._answered(frame, reply)
-        self.figures.answered(reply.seconds, time.perf_counter() - max(free_s, frame.ready_s) - reply.seconds)
+        spent_s = reply.seconds + detector_s
+        self.figures.answered(reply.seconds, time.perf_counter() - max(free_s, frame.ready_s) - spent_s)
         self.waiting.settle(frame, is_away=False)
+
+    def _detect(self, detecting: Asker | None, frame: Frame) -> float | None:
+        """Seconds that the detector took; None where the model need not be asked. While an alarm may be going on it is not asked itself."""
+        with self.lock:
+            is_quiet = self.rule.is_quiet()
+        if detecting is None or not is_quiet:
+            return 0.0
+        found = self.detector.propose(detecting, frame)
+        with self.lock:
+            if found.problem:
+                self.figures.counts[found.problem] += 1
+            if not found.fires:
+                self.last_asked = frame
+                self._write(frame, {"verdict": "undetected", "detector_ms": in_ms(found.seconds)})
+        return found.seconds if found.fires else None
 
     def _is_unchanged(self, frame: Frame) -> bool:
         with self.lock:
@@ -175,7 +198,7 @@ class Monitor:
         full = {"frame": frame.number, "time_s": round(frame.time_s, 3), "at": moment(frame.at), "size_wh": frame.size_wh, **row}
         with self.lock:
             self.figures.counts[f"verdict-{row['verdict'] or 'none'}"] += 1
-            if row["verdict"] != "unchanged":
+            if row["verdict"] not in NOT_ASKED:
                 self.history.append(Judged(frame, full))
             try:
                 append_line(self.folder / VERDICTS, full)

@@ -18,7 +18,8 @@ CAMERA = re.compile(r"camera(?::(.+))?|/dev/video\d+")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of one run. Times are in seconds; `max_side` in px; `alarm_after` (K, N); `only_on_change` a share of the image."""
+    """Options of one run. Times are in seconds; `max_side` in px; `alarm_after` (K, N); `only_on_change` a share of the image.
+    `detector_*`: of the model that is asked first; None as the option of the same name without it says."""
 
     source: str
     url: str
@@ -36,6 +37,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     choices: str = "yes,no"
     alarm_after: tuple[int, int] = (2, 3)
     only_on_change: float | None = None
+    detector_url: str | None = None
+    detector_model: str | None = None
+    detector_question: str | None = None
+    detector_on: str | None = None
+    detector_family: str | None = None
     webhook: str | None = None
     before: float = 5.0
     after: float = 5.0
