@@ -140,13 +140,14 @@ class Locator(msgspec.Struct, frozen=True):
         classes = [names[rank] for rank in sorted(self.frames.anomalies)]
         if kind == "verdict":
             right, wrong = self.questions.words(id, bool(objects.ref))
+            there = ", ".join(dict.fromkeys(objects.ref)) or None
             question, objects, classes = self.questions.choose("locate", kind, id, {}, right, wrong), None, None
         else:
             boxes = (REF + BOX) * len(objects.ref) or EMPTY_ANSWER
             values = {"anomalies": ", ".join(map(written_name, classes)), "boxes": boxes}
             question = self.questions.ask("locate", kind, id, values)
-            objects.image_id = [0] * len(objects.ref) if len(images) > 1 else None
-        more = {"source_image": frame.path, "objects": objects, "asked": classes}
+            objects.image_id, there = [0] * len(objects.ref) if len(images) > 1 else None, None
+        more = {"source_image": frame.path, "objects": objects, "asked": classes, "class_name": there}
         return stage_row("locate", id, self.with_reference(question, id, len(images)), images, frame.size_wh, **more)
 
     def with_reference(self, question: Question, id: str, images: int) -> Question:

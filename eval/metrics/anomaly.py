@@ -11,13 +11,16 @@ from typing import Any
 import click
 
 from groundswift.errors import GroundswiftError
+from groundswift.records import tags_in
 from groundswift.run_record import record_of_result
 
 from ..answers.choices import LETTERS
 from ..answers.cli_options import rules_of_command
+from ..answers.csv_results import is_table
 from ..answers.protocol import Rules
 from ..answers.text_rows import Columns, Questions, TextAnswers, TextSample
 from ..answers.verdicts import BUILT_IN, Verdict, VerdictRules
+from ..count_ids import COUNTS
 from ..evaluated_run import ImageResult, Number, Table
 from ..located import Located, located, same_rows
 from ..metric import Evaluation
@@ -26,7 +29,8 @@ from ..text_metric import Column, Scored
 from ..verdict_numbers import roc_plots, verdict_columns, word
 from .question_answering import QuestionAnswering, options_of_command
 
-STAGE, CLASS, OBJECTS = "stage", "class_name", "objects"
+STAGE, CLASS, OBJECTS, PROMPT = "stage", "class_name", "objects", "prompt"
+SAID = ("verdict_unreadable", "verdict_truth_unclear", "choice_unreadable", "stage_unknown", "not_of_mmad")  # counts on the terminal
 STAGES = ("1", "2", "3")
 VERDICTS = (
     Number("anomaly_precision", "anomaly precision", headline=True),
@@ -55,9 +59,8 @@ OPTIONS = (
     ),
     click.option("--mmad", is_flag=True, help="Also score by the rules of MMAD: rows of groundswift convert mmad."),
 )
-NO_SCORES = (
-    "AUROC is undefined: {lacking} of {verdicts} verdicts have no log-probability of a declared answer; use groundswift infer --logprobs"
-)
+NO_SCORES = "AUROC is undefined: {lacking} of {verdicts} verdicts have no log-probability of a declared answer; use groundswift infer --logprobs --top-logprobs 5"
+IN_TABLE = "{} rows ask for boxes, which a table does not have: score the JSON lines for numbers of boxes"
 NO_FAMILY = "{} rows ask for boxes, and how they are written is not known: give --family; box numbers are undefined"
 RULE = {
     "verdict": "what an answer begins with, or the option that it chooses; without a verdict it is wrong, and raises no alarm",
@@ -105,52 +108,62 @@ class Anomaly(QuestionAnswering):
 
     def columns(self) -> Columns:
         rules = self.declared()
-        more = dict.fromkeys((STAGE, CLASS, OBJECTS, *mmad.COLUMNS, *(name for name, _ in rules.asked_by if name != "question")))
+        more = dict.fromkeys((STAGE, CLASS, OBJECTS, PROMPT, *mmad.COLUMNS, *(name for name, _ in rules.asked_by if name != "question")))
         return super().columns()._replace(more=tuple(more), alternatives=bool(rules.anomalous))
 
     def read_answers(self, source: Path, truth: Questions, rules: Rules | None) -> TextAnswers:
         answers = super().read_answers(source, truth, rules)
-        if not self.asking_boxes:
-            return answers
-        if rules is None:
-            answers.warnings.append({"id": "boxes-unread", "message": NO_FAMILY.format(self.asking_boxes)})
-            return answers
+        self.find_verdicts(answers.samples)
+        lacking, verdicts = self.without_score()
+        if lacking:
+            answers.warnings.append({"id": "roc-undefined", "message": NO_SCORES.format(lacking=lacking, verdicts=verdicts)})
         rows = self.options["truth_path"] or source
+        if self.asking_boxes and (rules is None or is_table(rows)):
+            text = IN_TABLE if is_table(rows) else NO_FAMILY
+            answers.warnings.append({"id": "boxes-unread", "message": text.format(self.asking_boxes)})
+        if not self.asking_boxes or rules is None:
+            return answers
         self.boxes = located(rows, source, rules, self.columns().row_type(), self.options["on_error"])
         answers.warnings.extend(self.boxes.warnings if self.boxes else ())
         return answers
 
     def to_score(self, samples: list[TextSample]) -> list[TextSample]:
-        kept = [sample for sample in samples if sample.question.more.get(OBJECTS) is None]
+        of_boxes = {question_kind(each) for each in samples if any(tags_in(text) for text in each.question.references)} - {""}
+        kept = [each for each in samples if each.question.more.get(OBJECTS) is None and question_kind(each) not in of_boxes]
+        kept = [each for each in kept if not any(tags_in(text) for text in each.question.references)]
         self.asking_boxes = len(samples) - len(kept)
         for sample in kept:
             groups = [f"{name}: {value}" for name in (STAGE, CLASS) if (value := group_value(name, sample.question.more.get(name)))]
             sample.question.groups = tuple(dict.fromkeys([*sample.question.groups, *groups]))
         return kept
 
+    def find_verdicts(self, samples: Sequence[TextSample]) -> None:
+        """Read the verdicts. Raises GroundswiftError where answers are declared and no question asks for one."""
+        rules = self.declared()
+        self.asking = [bool(rules.anomalous) and rules.asks(texts_of(sample), sample.question.text) for sample in samples]
+        if rules.anomalous and samples and not any(self.asking):
+            patterns = ", ".join(f"{name}={pattern}" for name, pattern in rules.asked_by)
+            expected = "a column and a pattern that fit"
+            raise GroundswiftError(f"no question asks for a verdict by --verdict-where {patterns}; expected {expected}")
+        self.verdicts_found = [rules.verdict(sample) if asks else None for sample, asks in zip(samples, self.asking, strict=True)]
+
+    def without_score(self) -> tuple[int, int]:
+        """(how many verdicts have no score, how many there are)."""
+        verdicts = [verdict for verdict in self.verdicts_found if verdict]
+        return sum(verdict.score is None for verdict in verdicts), len(verdicts)
+
     def score_samples(self, samples: Sequence[TextSample]) -> Scored:
         scored = super().score_samples(samples)
-        rules = self.declared()
-        asking = [bool(rules.anomalous) and rules.asks(texts_of(sample), sample.question.text) for sample in samples]
-        if rules.anomalous and samples and not any(asking):
-            patterns = ", ".join(f"{name}={pattern}" for name, pattern in rules.asked_by)
-            raise GroundswiftError(
-                f"no question asks for a verdict by --verdict-where {patterns}; expected a column and a pattern that fit"
-            )
-        self.verdicts_found = found = [rules.verdict(sample) if asks else None for sample, asks in zip(samples, asking, strict=True)]
-        columns = scored.columns | (verdict_columns(found) if rules.anomalous else {})
+        self.find_verdicts(samples)
+        found = self.verdicts_found
+        columns = scored.columns | (verdict_columns(found) if self.declared().anomalous else {})
         shown = [
             {**each, **({"verdict": word(verdict.said)} if verdict else {})} for each, verdict in zip(scored.shown, found, strict=True)
         ]
-        return Scored(columns, shown, {**(scored.counts or {}), **verdict_counts(samples, asking, found)}, scored.tables)
+        return Scored(columns, shown, {**(scored.counts or {}), **verdict_counts(samples, self.asking, found)}, scored.tables)
 
     def score(self, answers: TextAnswers, truth: Questions) -> Evaluation:
         evaluation = super().score(answers, truth)
-        verdicts = [verdict for verdict in self.verdicts_found if verdict]
-        lacking = sum(verdict.score is None for verdict in verdicts)
-        if lacking:
-            text = NO_SCORES.format(lacking=lacking, verdicts=len(verdicts))
-            answers.warnings.append({"id": "roc-undefined", "message": text})
         groups = [sample.question.groups for sample in answers.samples]
         chosen = {f"{STAGE}: {stage}": [f"{STAGE}: {stage}" in each for each in groups] for stage in STAGES}
         stages = {name: list(compress(self.verdicts_found, places)) for name, places in chosen.items()}
@@ -161,6 +174,16 @@ class Anomaly(QuestionAnswering):
         if self.boxes is not None:
             add_boxes(evaluation, self.boxes, attrgetter(self.columns().attribute(STAGE)))
         return evaluation
+
+    def count_lines(self, answers: TextAnswers, truth: Questions, evaluation: Evaluation) -> list[str]:
+        counts = evaluation.counts
+        lines = [f"verdicts: {counts['verdicts']}, of anomalies {counts['verdicts_of_anomalies']}"] if counts["verdicts"] else []
+        lines += [f"rows that ask for boxes: {self.asking_boxes}"] if self.asking_boxes else []
+        return [
+            *super().count_lines(answers, truth, evaluation),
+            *lines,
+            *(f"{counts[id]} x {COUNTS[id]} [{id}]" for id in SAID if counts.get(id)),
+        ]
 
     def terms(self) -> dict[str, Any]:
         rules, of_mmad = self.declared(), mmad.RULE if self.options.get("mmad") else {}
@@ -180,6 +203,13 @@ def group_value(name: str, value: Any) -> str:
     """The group of a question by its stage or class; empty where it has none that is known."""
     text = "" if value is None else str(value).strip()
     return text[:80] if name != STAGE or text in STAGES else ""
+
+
+def question_kind(sample: TextSample) -> str:
+    """Which kind of question of `groundswift anomaly` it is, by its column `prompt`: locate.where.en.2 -> locate.where; else empty."""
+    prompt = sample.question.more.get(PROMPT)
+    parts = prompt.split(".") if isinstance(prompt, str) else []
+    return ".".join(parts[:2]) if len(parts) == 4 else ""
 
 
 def texts_of(sample: TextSample) -> dict[str, str]:

@@ -196,6 +196,23 @@ def test_boxes_without_a_family_are_undefined_in_words(tmp_path):
     assert "1 boxes and 0 labels" in refused("anomaly", tmp_path, [wrong], "--family", "qwen2_vl")
 
 
+def test_rows_of_boxes_in_a_table_are_counted_and_not_compared(tmp_path):
+    lines = ["1,a,Where?,<ref-object><bbox>,x,3,,,locate.where.en.1,", "2,a,Where?,None,None,3,,,locate.where.en.2,"]
+    done = call("anomaly", table(tmp_path, *lines, "3,a,What?,tip,tip,3,,,locate.what.en.1,"), "--family", "qwen2_vl", "--json")
+    found = json.loads(done.stdout)
+    assert (found["exact"], found["box_f1"], found["counts"]["rows_of_boxes"], found["counts"]["samples"]) == (1.0, None, 2, 1)
+    assert "2 rows ask for boxes, which a table does not have" in done.stderr
+
+
+def test_what_is_undefined_or_unreadable_is_said_on_the_terminal(tmp_path):
+    rows = [verdict_row(1, True, "perhaps", stage=9), verdict_row(2, False, "B")]
+    done = call("anomaly", write_rows(tmp_path / "r.jsonl", rows), *WORDS)
+    assert "WARNING: AUROC is undefined: 2 of 2 verdicts" in done.stderr
+    assert "verdicts: 2, of anomalies 1" in done.stdout
+    assert "[verdict_unreadable]" in done.stdout
+    assert "[stage_unknown]" in done.stdout
+
+
 def test_unknown_stages_and_missing_classes_are_counted(tmp_path):
     rows = [verdict_row(1, True, "A", stage=7), verdict_row(2, False, "B", stage="x"), verdict_row(3, False, "B", class_name="tip")]
     rows[0].pop("prompt"), rows.append(rows[2])

@@ -108,6 +108,11 @@ def image_of(body: dict[str, Any]) -> Image.Image:
     return Image.open(BytesIO(base64.b64decode(parts_of(body, "image_url")[0]["image_url"]["url"].partition(",")[2])))
 
 
+def likeliest(body: dict[str, Any], text: str) -> list[dict[str, Any]]:
+    """As many tokens as the request asks for."""
+    return [{"token": f"{text}{'x' * number}", "logprob": -0.25 - number} for number in range(body.get("top_logprobs") or 0)]
+
+
 def answer_to(body: dict[str, Any]) -> dict[str, Any]:
     """A Qwen2-VL answer whose box and number of boxes follow from the pixels and the text."""
     digest = hashlib.sha256(image_of(body).tobytes() + text_of(body).encode()).digest()
@@ -116,6 +121,8 @@ def answer_to(body: dict[str, Any]) -> dict[str, Any]:
     text = text or "None"
     choice: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     if body.get("logprobs"):
-        choice["logprobs"] = {"content": [{"token": text, "logprob": -0.25, "bytes": list(text.encode()), "top_logprobs": []}]}
+        choice["logprobs"] = {
+            "content": [{"token": text, "logprob": -0.25, "bytes": list(text.encode()), "top_logprobs": likeliest(body, text)}]
+        }
     usage = {"prompt_tokens": 7, "completion_tokens": len(text), "total_tokens": 7 + len(text)}
     return {"id": "1", "object": "chat.completion", "created": 0, "model": MODEL, "choices": [choice], "usage": usage}

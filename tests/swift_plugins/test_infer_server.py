@@ -433,3 +433,13 @@ def test_a_broken_file_of_a_folder_stops_before_anything_is_asked(tmp_path):
     with AnswerServer() as server:
         assert "b.jsonl:3: the row has []; expected messages" in infer(parts, tmp_path / "results", server, code=1)
         assert server.requests == []
+
+
+def test_the_likeliest_tokens_are_kept_where_they_are_asked_for(tmp_path):
+    data = rows_file(tmp_path, 2)
+    with AnswerServer() as server:
+        infer(data, tmp_path / "r.jsonl", server, "--logprobs", "--top-logprobs", "3")
+        assert "expected both" in infer(data, tmp_path / "s.jsonl", server, "--top-logprobs", "3", code=1)
+        assert "sampling.top_logprobs 3, now null" in infer(data, tmp_path / "r.jsonl", server, "--logprobs", code=1)
+    first = read_rows(tmp_path / "r.jsonl")[0]["logprobs"]["content"][0]
+    assert [each["logprob"] for each in first["top_logprobs"]] == [-0.25, -1.25, -2.25]

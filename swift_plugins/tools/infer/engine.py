@@ -61,6 +61,7 @@ class SwiftEngine:
             num_beams=settings.num_beams,
             repetition_penalty=settings.repetition_penalty,
             logprobs=settings.logprobs,
+            top_logprobs=settings.top_logprobs,
             seed=self.seed,
         )
 

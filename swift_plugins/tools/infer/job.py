@@ -71,6 +71,7 @@ def job_of(settings: Settings, pixels: Pixels) -> dict[str, Any]:
     job["environment"] = {name: value for name in variables if (value := os.environ.get(name))} if settings.url is None else {}
     job["pixels"] = {"min_pixels": pixels.min_pixels, "max_pixels": pixels.max_pixels, "first_max_pixels": pixels.first}
     job["sampling"] = {name: getattr(settings, name) for name in SAMPLING}
+    job["sampling"] |= {"top_logprobs": settings.top_logprobs} if settings.top_logprobs else {}  # older jobs do not have it
     return job
 
 

@@ -145,6 +145,7 @@ class Server:
         body |= {"temperature": asked.temperature, "seed": asked.seed, "extra_body": extra}
         body |= {"top_p": asked.top_p} if asked.top_p is not None else {}
         body |= {"logprobs": True} if asked.logprobs else {}
+        body |= {"top_logprobs": asked.top_logprobs} if asked.top_logprobs else {}
         return body | ({"tools": tools} if (tools := question.request.get("tools")) else {})
 
 
@@ -231,9 +232,16 @@ def answer_of(response: Any, seconds: float) -> Answer:
         finish_reason=choice.finish_reason,
         prompt_tokens=usage.prompt_tokens if usage else None,
         completion_tokens=usage.completion_tokens if usage else None,
-        logprobs=None if tokens is None else {"content": [{"token": each.token, "logprob": each.logprob} for each in tokens]},
+        logprobs=None if tokens is None else {"content": list(map(token_of, tokens))},
         seconds=round(seconds, 6),
     )
+
+
+def token_of(token: Any) -> dict[str, Any]:
+    """A token with its log-probability, and with the likeliest ones in its place where the server gave them."""
+    found = {"token": token.token, "logprob": token.logprob}
+    others = [{"token": each.token, "logprob": each.logprob} for each in token.top_logprobs or ()]
+    return found | ({"top_logprobs": others} if others else {})
 
 
 def id_of(error: GroundswiftError) -> str:

@@ -47,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     repetition_penalty: float | None = None
     seed: int = 0
     logprobs: bool = False
+    top_logprobs: int | None = None
     batch_size: int | None = None
     workers: int = 1
     ray: bool = False
@@ -80,6 +81,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def _check_decoding(self) -> None:
         if self.num_beams > 1 and self.temperature > 0:
             raise GroundswiftError("--num-beams searches without sampling; expected --temperature 0 with it")
+        if self.top_logprobs is not None and not self.logprobs:
+            raise GroundswiftError("--top-logprobs is for --logprobs; expected both")
         if self.num_beams > 1 and self.logprobs:
             raise GroundswiftError("--logprobs with --num-beams: the tokens' log-probabilities would be those of other beams; expected one")
         if self.logprobs and self.engine == "sglang" and self.url is None:

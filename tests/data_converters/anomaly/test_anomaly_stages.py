@@ -193,6 +193,7 @@ def test_the_bare_scene(folder):
         bubbles = [box for label, box in truth[row["images"][0]] if label == "bubble"]
         if row["sample_id"].endswith("verdict"):
             assert chosen(row) == ("yes" if bubbles else "no")
+            assert row.get("class_name") == ("bubble" if bubbles else None)
         else:
             assert row["objects"]["bbox"] == bubbles
             assert answer(row) == ("<ref-object><bbox>" * len(bubbles) or "None")
