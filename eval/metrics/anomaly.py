@@ -59,7 +59,10 @@ OPTIONS = (
     ),
     click.option("--mmad", is_flag=True, help="Also score by the rules of MMAD: rows of groundswift convert mmad."),
 )
-NO_SCORES = "AUROC is undefined: {lacking} of {verdicts} verdicts have no log-probability of a declared answer; use groundswift infer --logprobs --top-logprobs 5"
+NO_SCORES = (
+    "AUROC is undefined: {lacking} of {verdicts} verdicts have no log-probability of a declared answer; use groundswift infer "
+    "--logprobs --top-logprobs 5"
+)
 IN_TABLE = "{} rows ask for boxes, which a table does not have: score the JSON lines for numbers of boxes"
 NO_FAMILY = "{} rows ask for boxes, and how they are written is not known: give --family; box numbers are undefined"
 RULE = {
