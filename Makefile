@@ -17,7 +17,7 @@ NEWEST_EXTRAS := .[swift,reference,test]
 
 LAST ?= HEAD~1
 
-.PHONY: help install quickstart test test-unit test-recipes test-newest docs inventory resolve-newest lint bench interchange fuzz pretrain clean
+.PHONY: help install quickstart anomaly-demo test test-unit test-recipes test-newest docs inventory resolve-newest lint bench interchange fuzz pretrain clean
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
@@ -31,6 +31,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 quickstart: install ## the main job on the embedded model: COCO in, LoRA, merge, mAP out
 	OVERWRITE=1 bash recipes/quickstart/run.sh
+
+anomaly-demo: install ## anomaly detection from labels to a watched video on the embedded model; the same command continues after a kill
+	bash recipes/anomaly/demo.sh
 
 test: install ## all tests but the recipes' long part
 	$(PYTEST) -m "not recipes"

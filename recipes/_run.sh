@@ -129,6 +129,19 @@ show() {
   fi
 }
 
+# serve swift deploy OPTION...: start the server in its own process group and wait until it answers at PORT, for WAIT seconds at most. It
+# ends with the recipe.
+serve() {
+  as_typed "$@"
+  [ -z "$DRY_RUN" ] || return 0
+  as_typed "$@" >> "$LOG"
+  setsid "$@" >> "$LOG" 2>&1 9>&- &
+  SERVER=$!
+  trap 'kill -- "-$SERVER" 2> /dev/null || true' EXIT
+  python "$RECIPES/export/wait_for_server.py" "http://127.0.0.1:$PORT/health" --process "$SERVER" --seconds "$WAIT" ||
+    stop "the server did not start; the end of $LOG: $(tail -n 5 "$LOG" | cut -c 1-300)"
+}
+
 # best_checkpoint FOLDER: the checkpoint with the best metric of a training, or the last one if no metric was watched.
 best_checkpoint() {
   if [ -n "$DRY_RUN" ]; then

@@ -34,15 +34,3 @@ score_quantised() {
 same_answers() {
   show python "$RECIPES/export/same_answers.py" "$1" "$2" --least "$SAME"
 }
-
-# serve swift deploy OPTION...: start the server in its own process group and wait until it answers. It ends with the recipe.
-serve() {
-  as_typed "$@"
-  [ -z "$DRY_RUN" ] || return 0
-  as_typed "$@" >> "$LOG"
-  setsid "$@" >> "$LOG" 2>&1 &
-  SERVER=$!
-  trap 'kill -- "-$SERVER" 2> /dev/null || true' EXIT
-  python "$RECIPES/export/wait_for_server.py" "http://127.0.0.1:$PORT/health" --process "$SERVER" --seconds "$WAIT" ||
-    stop "the server did not start; the end of $LOG: $(tail -n 5 "$LOG" | cut -c 1-300)"
-}

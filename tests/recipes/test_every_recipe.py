@@ -52,6 +52,8 @@ def check_outputs(runner: RecipeRunner, name: str, out: Path) -> None:
             assert [name for name, has_moved in changes.items() if has_moved and of_vit(name)] == []
     if "_anomaly.sh" in script:
         check_stages(out)
+    if name == "anomaly/demo.sh":
+        check_demo(out)
     if "score_" in script:
         answers = (out / "result.jsonl").read_text(encoding="utf-8").splitlines()
         if "_text_answers.sh" in script:
@@ -75,6 +77,19 @@ def check_stages(out: Path) -> None:
     assert any((first[name] != last[name]).any() for name in first)
     assert list((out / "merged").glob("*.safetensors"))
     assert not (out / "merged.partial").exists()
+
+
+def check_demo(out: Path) -> None:
+    """Every part of the demo left what the last lines name: rows, tables, adapter, answers, numbers, verdicts."""
+    check_stages(out / "training")
+    rows = (out / "parts/test.1+2+3.jsonl").read_text(encoding="utf-8").splitlines()
+    for name in ("before", "after"):
+        assert len((out / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()) == len(rows)
+        assert (out / f"{name}.csv").read_bytes().startswith(b"\xef\xbb\xbfsample_id,image,question,")
+        assert {"anomaly_accuracy", "box_f1", "choice"} <= json.loads((out / name / "metrics.json").read_text()).keys()
+    assert all(json.loads(line)["text"] for line in (out / "asked.answers.jsonl").open(encoding="utf-8"))
+    assert len((out / "watch/verdicts.jsonl").read_text(encoding="utf-8").splitlines()) == 36
+    assert (out / "report.html").stat().st_size > 10_000
 
 
 def check_whole_modules(script: str, checkpoint: Path) -> None:
