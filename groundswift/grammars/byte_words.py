@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 SPARE = 1024  # bytes of nothing before and behind the text, so that no place is out of reach
@@ -10,6 +12,35 @@ BUCKET_BITS = 15  # of a table that finds equal numbers
 FEW_BYTES = 2  # of a literal that is compared byte by byte
 MASKS = np.array([(1 << 8 * size) - 1 for size in range(WORD + 1)], np.uint64)  # the first bytes of a word
 MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+class JoinedTexts:
+    """Some texts in one: `words`, and where each begins and stops. `starts`, `ends`: those of each run of digits."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        data = "\0".join(texts).encode("utf-8", "replace")
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        self._continued = None
+        if len(data) != lengths.sum() + len(texts) - 1:  # not ASCII alone: bytes of a character behind its first
+            content = np.frombuffer(data, np.uint8)
+            self._continued = np.concatenate([np.zeros(SPARE, np.int32), np.cumsum((content & 0xC0) == 0x80, dtype=np.int32)])
+            lengths = np.fromiter((len(text.encode("utf-8", "replace")) for text in texts), np.int64, len(texts))
+        self.words = Words(data)
+        self.stops = np.cumsum(lengths + 1) - 1 + SPARE
+        self.begins = self.stops - lengths
+        self.starts, self.ends = self.words.runs_of_digits()
+
+    def offsets(self, places: np.ndarray) -> np.ndarray:
+        """(T + 1,) how many of some places, in order, are before each text, and how many there are."""
+        return np.append(np.searchsorted(places, self.begins), len(places))
+
+    def spans(self, starts: np.ndarray, ends: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(N, 2) start and end in characters of the text. `counts`: (T,) how many are of each text."""
+        spans, origin = np.stack([starts, ends], axis=1), self.begins
+        if self._continued is not None:
+            spans = spans - self._continued[np.clip(spans - 1, 0, len(self._continued) - 1)]
+            origin = origin - self._continued[origin - 1]
+        return spans - np.repeat(origin, counts)[:, None]
 
 
 class Words:
@@ -75,27 +106,32 @@ class Words:
 
 def distinct(words: Words, begins: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Equal pieces of text -> (which one each is, where one of each kind is among them)."""
-    pieces, mixed = [], lengths.astype(np.uint64)
+    mixed = lengths.astype(np.uint64)
     for first in range(0, int(lengths.max(initial=0)), WORD):
         longer = lengths > first
         some = slice(None) if longer.all() else np.flatnonzero(longer)
         piece = words.at[begins[some] + first] & MASKS[np.minimum(lengths[some] - first, WORD)]
         mixed[some] = (mixed[some] ^ piece) * MIX
         mixed[some] ^= mixed[some] >> np.uint64(29)
-        pieces.append((some, piece))
     ids, examples = distinct_numbers(mixed)
     same = examples[ids]
-    equal = lengths == lengths[same]
-    for first, (some, piece) in zip(range(0, WORD * len(pieces), WORD), pieces, strict=True):
-        at_example = begins[same[some]] + first
-        of_example = words.at[at_example] & MASKS[np.clip(lengths[same[some]] - first, 0, WORD)]
-        equal[some] &= piece == of_example
+    equal = (lengths == lengths[same]) & equal_pieces(words, begins, begins[same], lengths)
     if equal.all():
         return ids, examples
     texts = [words.data[begin : begin + length] for begin, length in zip(begins.tolist(), lengths.tolist(), strict=True)]
     kinds = {text: place for place, text in reversed(list(enumerate(texts)))}  # two texts mixed to one number
     order = {text: number for number, text in enumerate(kinds)}
     return np.array([order[text] for text in texts]), np.array(list(kinds.values()))
+
+
+def equal_pieces(words: Words, begins: np.ndarray, others: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Whether the text from each place is that from another place, for some length."""
+    equal = np.ones(len(begins), bool)
+    for first in range(0, int(lengths.max(initial=0)), WORD):
+        some = slice(None) if first == 0 else np.flatnonzero(lengths > first)
+        mask = MASKS[np.minimum(lengths[some] - first, WORD)]
+        equal[some] &= (words.at[begins[some] + first] ^ words.at[others[some] + first]) & mask == 0
+    return equal
 
 
 def distinct_numbers(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -17,7 +18,9 @@ from ..family import family_row
 from ..spaces import space_row
 from .base import Grammar
 from .registry import grammar_of, without_surrogates
+from .tags import THOUSAND, TagGrammar
 from .well_formed import Part, nothing_found, well_formed
+from .well_formed_points import well_formed_points
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 OK, TRUNCATED = STATUSES.index("ok"), STATUSES.index("truncated")
@@ -82,17 +85,25 @@ def parse_many(texts: Sequence[str], family: str = "qwen2_vl", cut: Sequence[boo
 
 def columns_of(texts: Sequence[str], grammar: Grammar, limit: float | None, cut: Sequence[bool] | None = None) -> AnswerColumns:
     """`parse_many` by a grammar and the largest coordinate of its space, None for no bound."""
-    skeleton = getattr(grammar, "skeleton", None)
+    find = _finder(grammar, limit)
     joined = _Joined(lambda text: grammar.parse(without_surrogates(text), limit))
     for first, last in _chunks(texts):
         part = texts[first:last]
         few = sum(map(len, part)) < FEW
-        joined.add(part, nothing_found(len(part)) if few or skeleton is None else well_formed(part, skeleton, limit))
+        joined.add(part, nothing_found(len(part)) if few or find is None else find(part))
     columns = joined.columns()
     if cut is not None:
         stopped = np.asarray(cut, bool) & (columns.statuses <= STATUSES.index("empty"))
         columns.statuses[stopped] = TRUNCATED
     return columns
+
+
+def _finder(grammar: Grammar, limit: float | None) -> Callable[[Sequence[str]], Part] | None:
+    """What finds the well-formed ones of some texts; None where the grammar has nothing for it."""
+    if isinstance(grammar, TagGrammar):
+        return partial(well_formed_points, limit=limit, units=THOUSAND if grammar.coords else None)
+    skeleton = getattr(grammar, "skeleton", None)
+    return None if skeleton is None else partial(well_formed, skeleton=skeleton, limit=limit)
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:

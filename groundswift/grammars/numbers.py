@@ -131,11 +131,11 @@ def from_corners(numbers: Sequence[float]) -> Sequence[float]:
     return (x1, y1, x2, y2) if upright else numbers
 
 
-def corners_to_boxes(numbers: np.ndarray) -> np.ndarray:
-    """`from_corners` for (N, 8) -> (N, 4); a turned quadrangle gets corners out of order, which no reader takes."""
-    boxes = numbers[:, [0, 1, 4, 5]]
-    turned = (numbers != boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]]).any(axis=1)
-    return np.where(turned[:, None], [1, 1, 0, 0], boxes)
+def corners_to_boxes(columns: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """`from_corners` for 8 columns -> 4; a turned quadrangle gets corners out of order, which no reader takes."""
+    x1, y1, x2, also_y1, also_x2, y2, also_x1, also_y2 = columns
+    upright = (x1 == also_x1) & (y1 == also_y1) & (x2 == also_x2) & (y2 == also_y2)
+    return [np.where(upright, x1, x2 + 1), y1, x2, y2]
 
 
 SURELY_WHOLE = 19  # fewer digits than this are read as a whole number
@@ -156,10 +156,10 @@ def from_indices(indices: Sequence[float]) -> Sequence[float] | None:
     return x1, y1, x2, y2
 
 
-def indices_to_cells(indices: np.ndarray) -> np.ndarray:
-    """`from_indices` for (N, 2) -> (N, 4)."""
-    rows, columns = np.divmod(indices, CELLS)
-    return np.stack([columns[:, 0], rows[:, 0], columns[:, 1], rows[:, 1]], axis=1)
+def indices_to_cells(columns: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """`from_indices` for 2 columns -> 4."""
+    (y1, x1), (y2, x2) = (np.divmod(indices, CELLS) for indices in columns)
+    return [x1, y1, x2, y2]
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Numbers:
     `items`: finds the boxes in a mark, readable or not. `opening`, `closing`: the text around all boxes of one mark. `joint`: the text
     between them; None: each has a mark of its own. `joint_points`: whether points can share a mark too. `write_number`: one
     number as text; `whole`: whether it is a whole one. `encode`, `decode`: where what is written is not x1, y1, x2, y2, the way to
-    the texts of a template and back from numbers in the order of the text; `decode_columns`: the latter for (N, k). `longer`: reads an
+    the texts of a template and back from numbers in the order of the text; `decode_columns`: the latter for k columns. `longer`: reads an
     item that is neither box nor point as the points of a polygon. `nested`: whether two pairs in a list are the corners of a box.
     """
 
@@ -184,7 +184,7 @@ class Numbers:
     whole: bool = True
     encode: Callable[[Sequence[float]], list[str]] | None = None
     decode: Callable[[Sequence[float]], Sequence[float] | None] | None = None
-    decode_columns: Callable[[np.ndarray], np.ndarray] | None = None
+    decode_columns: Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]] | None = None
     longer: Callable[[str], Sequence[float] | None] | None = None
     nested: bool = False
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +25,8 @@ class Skeleton:
     `inner`: between the two fields. `separators`: between the runs of digits of a box; `order`: where x1, y1, x2, y2 are among its
     numbers. `joint`: between two boxes of one label, None where each box has its own. `label`: a pattern of labels that no reader
     changes. `lead`, `closing`, `joint_lead`, `joint_closing`: characters of `start`, `between`, `end`, and `joint`, that belong to the
-    span of a box. `decimals`: whether every number has a fraction. `decode`: (N, k) numbers -> (N, 4) x1, y1, x2, y2, where what
-    is written is something else.
+    span of a box. `decimals`: whether every number has a fraction. `decode`: the columns of the numbers -> x1, y1, x2, y2, where
+    what is written is something else.
     """
 
     start: str
@@ -43,7 +43,7 @@ class Skeleton:
     joint_lead: int = 0
     joint_closing: int = 0
     decimals: bool = False
-    decode: Callable[[np.ndarray], np.ndarray] | None = None
+    decode: Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]] | None = None
 
     @property
     def anchor(self) -> str:

@@ -20,6 +20,7 @@ from .numbers import write_decimals, write_padded
 TAG = re.compile(r"<(?:points?|tracks)\b([^<>]*)(?:>([^<]*)(</(?:points?|tracks)>)?)?|</(?:points?|tracks)>")
 ATTRIBUTE = re.compile(r'\b(alt|coords|[xy][0-9]*)\s*=\s*"([^"]*)"')
 OPEN_COORDS = re.compile(r'\bcoords\s*=\s*"([^"]*)\Z')
+PLAIN_ATTRIBUTES = re.compile(r' x="([0-9]{1,9}\.[0-9]{1,9})" y="([0-9]{1,9}\.[0-9]{1,9})" alt="([^"&]*)"')
 HALF_TAG = re.compile(r"</?[pointsrack]{0,6}\Z")
 HALF_ENTITY = re.compile(r"&[#\w]*\Z")  # the beginning of `&gt;`
 HALF = 9  # characters: as long as half a tag can be
@@ -90,6 +91,9 @@ class TagGrammar:
 
     def _read(self, found: re.Match[str], reading: Reading, at_end: bool) -> None:
         attributes, content, end = found.groups()
+        if end is not None and (plain := PLAIN_ATTRIBUTES.fullmatch(attributes)):
+            x, y, label = plain.groups()
+            return reading.place(label, (float(x), float(y)), found.span())
         if attributes is None:
             return reading.odd("stray-mark")
         if content is not None and end is None and attributes.endswith("/"):

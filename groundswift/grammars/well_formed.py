@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .byte_words import SPARE, Words, distinct
+from .byte_words import JoinedTexts, distinct
 from .skeleton import Skeleton
 
 LONGEST_NUMBER, LONGEST_LABEL = 8, 256  # bytes
@@ -50,18 +50,8 @@ class _Scan:
     """One pass over some texts, all arrays by box: each check of a literal notes what it refuses in `bad`."""
 
     def __init__(self, texts: Sequence[str], skeleton: Skeleton) -> None:
-        data = "\0".join(texts).encode("utf-8", "replace")
-        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        self.continued = None
-        if len(data) != lengths.sum() + len(texts) - 1:  # not ASCII alone: bytes of a character behind its first
-            content = np.frombuffer(data, np.uint8)
-            self.continued = np.concatenate([np.zeros(SPARE, np.int32), np.cumsum((content & 0xC0) == 0x80, dtype=np.int32)])
-            lengths = np.fromiter((len(text.encode("utf-8", "replace")) for text in texts), np.int64, len(texts))
-        self.skeleton, self.size = skeleton, len(texts)
-        self.words = Words(data)
-        self.stops = np.cumsum(lengths + 1) - 1 + SPARE
-        self.begins = self.stops - lengths
-        self.starts, self.ends = self.words.runs_of_digits()
+        self.joined, self.skeleton = JoinedTexts(texts), skeleton
+        self.words, self.starts, self.ends = self.joined.words, self.joined.starts, self.joined.ends
 
     def opens(self) -> bool:
         """Find the boxes; whether there are any."""
@@ -85,7 +75,7 @@ class _Scan:
         apart = np.diff(self.runs)
         self.bad[1:] = np.where(self.heads[1:], apart < count, apart != count)  # numbers that a box before has, perhaps of another text
         self.box_starts, self.box_ends = self.starts[self.runs], self.ends[self.runs + count - 1]
-        self.offsets = np.append(np.searchsorted(self.box_starts, self.begins), len(self.runs))
+        self.offsets = self.joined.offsets(self.box_starts)
         self.counts = np.diff(self.offsets)
         return len(self.runs) > 0
 
@@ -102,13 +92,13 @@ class _Scan:
             ]
         else:
             columns = [numbers for numbers, _ in columns]
-        numbers = np.stack(columns, axis=1)
-        boxes = skeleton.decode(numbers) if skeleton.decode else numbers[:, skeleton.order]
-        self.boxes = boxes.astype(np.float64)
-        x1, y1, x2, y2 = self.boxes.T
+        x1, y1, x2, y2 = corners = skeleton.decode(columns) if skeleton.decode else [columns[place] for place in skeleton.order]
         self.bad |= (x1 > x2) | (y1 > y2)
         if limit is not None:
             self.bad |= (x2 > limit) | (y2 > limit)
+        self.boxes = np.empty((len(runs), len(corners)))
+        for place, corner in enumerate(corners):
+            self.boxes[:, place] = corner
 
     def _numbers_of(self, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Runs of digits -> the numbers, and how many digits they have."""
@@ -137,7 +127,7 @@ class _Scan:
         """Which boxes are the first and the last of the texts that have any. A first one needs a label."""
         some = np.flatnonzero(self.counts)
         self.first, self.last = self.offsets[some], self.offsets[some + 1] - 1
-        self.text_begins, self.text_stops = self.begins[some], self.stops[some]
+        self.text_begins, self.text_stops = self.joined.begins[some], self.joined.stops[some]
         self.bad[self.first] |= ~self.heads[self.first]
 
     def _labels_before(self) -> tuple[np.ndarray, np.ndarray]:
@@ -178,12 +168,7 @@ class _Scan:
             starts[self.heads] = self.label_begins - skeleton.lead
             joined = np.append(~self.heads[1:], False)
             ends = self.box_ends + np.where(joined, skeleton.joint_closing, skeleton.closing)
-        spans = np.stack([starts, ends], axis=1)
-        origin = self.begins
-        if self.continued is not None:
-            spans = spans - self.continued[np.clip(spans - 1, 0, len(self.continued) - 1)]
-            origin = origin - self.continued[origin - 1]
-        return spans - np.repeat(origin, self.counts)[:, None]
+        return self.joined.spans(starts, ends, self.counts)
 
     def part(self) -> Part:
         """What is well-formed of all this."""

@@ -160,7 +160,8 @@ def test_numbers_in_one_bucket_stay_apart():
 
 def test_cells_of_many_patches_are_those_of_each():
     indices = np.array([[0, 1023], [33, 64], [5, 700]])
-    assert numbers.indices_to_cells(indices).tolist() == [list(numbers.from_indices(tuple(row))) for row in indices.tolist()]
+    cells = np.stack(numbers.indices_to_cells(indices.T), axis=1)
+    assert cells.tolist() == [list(numbers.from_indices(tuple(row))) for row in indices.tolist()]
 
 
 @pytest.mark.parametrize("family", FAST)

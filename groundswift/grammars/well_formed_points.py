@@ -1,0 +1,203 @@
+"""The well-formed ones of many answers in tags of points (`tags.py`), found with array operations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from .byte_words import JoinedTexts, distinct, equal_pieces
+from .well_formed import LONGEST_LABEL, LONGEST_NUMBER, TENS, Part, nothing_found
+
+ONE, SEVERAL, NEXT, LAST = '<point x="', "<points x", '" x', '" alt="'
+COORDS = '<points coords="'
+CLOSING = "</point>", "</points>"
+RUNS_OF_A_POINT = 6  # of digits: number, x, its fraction, number, y, its fraction
+PLAIN_ALT, PLAIN_CONTENT = re.compile(r'[^"<>&\x00]+'), re.compile(r"(?!\s)[^<>&\x00]+(?<!\s)")
+
+
+def well_formed_points(texts: Sequence[str], limit: float | None, units: int | None) -> Part:
+    """The points of the texts that are nothing but tags with labels, a line each. `units`: what Molmo 2 divides a side into; None: Molmo."""
+    scan = _Attributes(texts) if units is None else _Coords(texts, units)
+    if not scan.find_tags():
+        return nothing_found(len(texts))
+    scan.read_points(limit)
+    scan.read_labels()
+    return scan.part(limit)
+
+
+class _Tags:
+    """One pass over some texts. `runs`: the first run of digits of each tag; `tag`: the tag of each point; what is refused is in `bad`."""
+
+    plain: re.Pattern[str]
+    counts: np.ndarray  # points of each tag
+    xy: np.ndarray
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.joined = JoinedTexts(texts)
+        self.words = self.joined.words
+        nothing = np.full(RUNS_OF_A_POINT, self.joined.stops[-1] + 1)  # no tag ends too early
+        self.starts, self.ends = (np.append(places, nothing) for places in (self.joined.starts, self.joined.ends))
+
+    def place_tags(self, begins: np.ndarray) -> None:
+        """Where each tag begins and ends, the labels still unread: each is a line of its text."""
+        joined, words = self.joined, self.words
+        self.begins, self.offsets = begins, joined.offsets(begins)
+        self.bad = words.bytes[begins - 1] != ord("\n")
+        some = np.flatnonzero(np.diff(self.offsets))
+        self.stops = np.append(begins[1:] - 1, 0)
+        first, last = self.offsets[some], self.offsets[some + 1] - 1
+        self.bad[first] = begins[first] != joined.begins[some]
+        self.stops[last] = joined.stops[some]
+
+    def numbers(self, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Runs of digits -> the numbers, how many digits they have, and whether these are too many."""
+        lengths = self.ends[runs] - self.starts[runs]
+        digits = np.minimum(lengths, LONGEST_NUMBER)
+        return self.words.numbers(self.ends[runs], digits), digits, lengths > LONGEST_NUMBER
+
+    def is_literal(self, runs: np.ndarray, literal: str) -> np.ndarray:
+        """Whether the literal, and nothing else, is between each run of digits and the next one."""
+        ends = self.ends[runs]
+        return (self.starts[runs + 1] - ends == len(literal)) & self.words.after(ends, literal)
+
+    def refuse(self, points: np.ndarray) -> None:
+        """Refuse the tags of some points (P,)."""
+        if points.any():
+            self.bad |= np.bincount(self.tag[points], minlength=len(self.bad)) > 0
+
+    def take_labels(self, begins: np.ndarray, lengths: np.ndarray) -> None:
+        """The labels of the tags, which must be plain."""
+        self.bad |= (lengths < 1) | (lengths > LONGEST_LABEL)
+        lengths = np.clip(lengths, 0, LONGEST_LABEL)
+        ids, examples = distinct(self.words, begins, lengths)
+        self.label_names = self.words.texts(begins[examples], lengths[examples])
+        plain = np.array([self.plain.fullmatch(name) is not None for name in self.label_names], bool)
+        self.bad |= ~plain[ids]
+        self.label_ids = ids[self.tag]
+
+    def part(self, limit: float | None) -> Part:
+        """What is well-formed of all this: points in the space, and no ratios."""
+        x, y = self.xy.T
+        high = np.maximum(x, y)
+        self.refuse(high > (np.inf if limit is None else limit))
+        if limit is None or limit > 1:
+            self.refuse((high <= 1) & ((x != np.floor(x)) | (y != np.floor(y))))
+        good = np.diff(self.offsets) > 0
+        good[np.searchsorted(self.offsets, np.flatnonzero(self.bad), side="right") - 1] = False
+        offsets = np.append(0, np.cumsum(self.counts))[self.offsets]
+        spans = self.joined.spans(self.begins[self.tag], self.stops[self.tag], np.diff(offsets))
+        boxes = np.full((len(self.xy), 4), np.nan)
+        return Part(good, offsets, boxes, self.label_ids, self.label_names, spans, self.xy)
+
+
+class _Attributes(_Tags):
+    """`<point x="1.0" y="2.0" alt="cat">cat</point>` and `<points x1="1.0" y1="2.0" x2="3.0" y2="4.0" alt="cat">cat</points>`."""
+
+    plain = PLAIN_ALT
+
+    def find_tags(self) -> bool:
+        """Find the points; whether there are any."""
+        words, starts = self.words, self.joined.starts
+        one, several = words.before(starts, ONE), words.before(starts, SEVERAL)
+        self.runs = np.flatnonzero(one | several | words.before(starts, NEXT))
+        self.one = one[self.runs]
+        heads = self.one | several[self.runs]
+        if not heads.any():
+            return False
+        before = int(heads.argmax())  # points without a tag, at the start of all
+        self.runs, self.one, heads = self.runs[before:], self.one[before:], heads[before:]
+        self.heads, self.tag = np.flatnonzero(heads), np.cumsum(heads) - 1
+        self.counts = np.diff(np.append(self.heads, len(heads)))
+        self.single = self.one[self.heads]
+        opening = np.where(self.single, len(ONE), len(SEVERAL))
+        self.place_tags(starts[self.runs[self.heads]] - opening)
+        return True
+
+    def read_points(self, limit: float | None) -> None:
+        """The points, and whether what is around their numbers is right."""
+        several = np.flatnonzero(~self.one)
+        x = self.runs + ~self.one
+        y = x + 2 + ~self.one
+        wrong = ~(self.is_literal(x, ".") & self.is_literal(y, "."))
+        wrong[self.one] |= ~self.is_literal(x[self.one] + 1, '" y="')
+        if len(several):
+            runs = self.runs[several]
+            numbers, _, _ = self.numbers(runs)
+            again, _, _ = self.numbers(runs + 3)
+            place = several - self.heads[self.tag[several]] + 1
+            digits = np.floor(np.log10(place)).astype(np.int64) + 1
+            fits = (numbers == place) & (again == place)
+            for run in (runs, runs + 3):
+                fits &= (self.ends[run] - self.starts[run] == digits) & self.is_literal(run, '="')
+            wrong[several] |= ~(fits & self.is_literal(runs + 2, '" y'))
+        self.last = y + 1
+        joined = np.flatnonzero(np.diff(self.tag) == 0)  # points with another one of their tag behind them
+        wrong[joined] |= self.starts[self.runs[joined + 1]] - self.ends[self.last[joined]] != len(NEXT)
+        columns = []
+        for run in (x, y):
+            (whole, _, long), (part, digits, longer) = self.numbers(run), self.numbers(run + 1)
+            wrong |= long | longer
+            columns.append((whole * TENS[digits] + part) / TENS[digits])
+        self.xy = np.stack(columns, axis=1)
+        self.refuse(wrong)
+
+    def read_labels(self) -> None:
+        """The labels, which are said twice."""
+        last = self.ends[self.last[self.heads + self.counts - 1]]
+        self.bad |= ~self.words.after(last, LAST)
+        for single, closing in zip((True, False), CLOSING, strict=True):
+            some = np.flatnonzero(self.single == single)
+            self.bad[some] |= ~self.words.before(self.stops[some], closing)
+        begins = last + len(LAST)
+        room = self.stops - begins - np.where(self.single, *map(len, CLOSING)) - 2
+        lengths = room // 2
+        self.bad |= (room % 2 > 0) | (lengths < 1) | (lengths > LONGEST_LABEL)
+        lengths = np.clip(lengths, 0, LONGEST_LABEL)
+        again = begins + lengths + 2
+        self.bad |= ~(self.words.after(again - 2, '">') & equal_pieces(self.words, begins, again, lengths))
+        self.take_labels(begins, lengths)
+
+
+class _Coords(_Tags):
+    """`<points coords="1 1 073 160 2 455 300">cat</points>`."""
+
+    plain = PLAIN_CONTENT
+
+    def __init__(self, texts: Sequence[str], units: int) -> None:
+        super().__init__(texts)
+        self.units = units
+
+    def find_tags(self) -> bool:
+        """Find the tags, and how many points each has; whether there are any."""
+        starts, ends, words = self.starts, self.ends, self.words
+        self.runs = np.flatnonzero(words.before(self.joined.starts, COORDS))
+        if not len(self.runs):
+            return False
+        breaks = np.flatnonzero((starts[1:] - ends[:-1] != 1) | (words.bytes[ends[:-1]] != ord(" ")))
+        self.last = breaks[np.searchsorted(breaks, self.runs)]
+        numbers = self.last - self.runs
+        self.place_tags(starts[self.runs] - len(COORDS))
+        self.bad |= (numbers % 3 > 0) | (numbers < 1) | (ends[self.runs] - starts[self.runs] != 1)
+        self.bad |= words.bytes[starts[self.runs]] != ord("1")  # the only image
+        self.counts = numbers // 3
+        self.tag = np.repeat(np.arange(len(self.runs)), self.counts)
+        return True
+
+    def read_points(self, limit: float | None) -> None:
+        """The points, in the units of the space."""
+        place = np.arange(len(self.tag)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
+        x = self.runs[self.tag] + 2 + 3 * place
+        (xs, _, long), (ys, _, longer) = self.numbers(x), self.numbers(x + 1)
+        self.xy = np.stack([xs, ys], axis=1).astype(np.float64)
+        if limit is not None and limit != self.units:
+            self.xy = self.xy * limit / self.units
+        self.refuse(long | longer)
+
+    def read_labels(self) -> None:
+        """The labels, which are what the tags hold."""
+        ends = self.ends[self.last]
+        self.bad |= ~(self.words.after(ends, '">') & self.words.before(self.stops, CLOSING[1]))
+        begins = ends + 2
+        self.take_labels(begins, self.stops - len(CLOSING[1]) - begins)
