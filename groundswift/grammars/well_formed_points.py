@@ -18,7 +18,7 @@ PLAIN_ALT, PLAIN_CONTENT = re.compile(r'[^"<>&\x00]+'), re.compile(r"(?!\s)[^<>&
 
 
 def well_formed_points(texts: Sequence[str], limit: float | None, units: int | None) -> Part:
-    """The points of the texts that are nothing but tags with labels, a line each. `units`: what Molmo 2 divides a side into; None: Molmo."""
+    """The points of the texts that are nothing but tags with labels, a line each. `units` of a side: those of Molmo 2, None: Molmo."""
     scan = _Attributes(texts) if units is None else _Coords(texts, units)
     if not scan.find_tags():
         return nothing_found(len(texts))

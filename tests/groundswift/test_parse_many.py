@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 
 from fuzz_target import FAMILIES, FRAGMENTS_OF, Draws, damaged, well_formed
 from groundswift import Located, families, format_answer, parse, parse_many
+from groundswift.answers import Answer
 from groundswift.errors import GroundswiftError
 from groundswift.grammars import columns, json_boxes, numbers
 from groundswift.grammars.byte_words import Words, distinct, distinct_numbers
 from groundswift.grammars.columns import STATUSES, AnswerColumns
 from groundswift.grammars.fast_path import Plain
-from groundswift.grammars.registry import GRAMMARS, grammar_of
+from groundswift.grammars.registry import grammar_of
+from groundswift.grammars.tags import TagGrammar
 from groundswift.spaces import space_row
 
 FAST = [name for name in FAMILIES if hasattr(grammar_of(name), "skeleton")]
+POINTS = [name for name in FAMILIES if isinstance(grammar_of(name), TagGrammar)]
 LABELS = ["dog", "a big dog", "class 51", "x-ray", "狗", "two dogs and a very long phrase that takes more than eight words"]
 
 
@@ -138,9 +141,76 @@ def test_an_unknown_family():
         parse_many(["x"], "nobody")
 
 
-def test_a_grammar_without_a_skeleton_is_read_one_by_one():
-    assert not hasattr(GRAMMARS["molmo_points"], "skeleton")
-    same(['<point x="44.6" y="18.9" alt="dog">dog</point>'], "molmo")
+def point_answers(family: str, count: int, seed: int) -> list[str]:
+    """Well-formed answers of points, several of one label among them; some with numbers that `parse` warns of."""
+    draw = random.Random(seed)
+
+    units = 1 if grammar_of(family).coords else 10
+
+    def point() -> tuple[float, float]:
+        x, y = (draw.randint(11, 1000) / units for _ in range(2))
+        return draw.choice([0, 0.5, 1, 99.9, 100, 100.1]) if draw.random() < 0.05 else x, y
+
+    return [
+        format_answer([Located(draw.choice(["dog", "class 51", "狗", "a 5 6"]), None, point()) for _ in range(draw.randint(1, 12))], family)
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("family", POINTS)
+@given(seed=st.integers(0, 10_000), seeds=st.lists(st.binary(max_size=9), max_size=6))
+def test_points_are_read_as_by_parse(family, seed, seeds):
+    texts = point_answers(family, len(seeds), seed)
+    same([*texts, *(damaged(text, FRAGMENTS_OF[family], Draws(draws)) for text, draws in zip(texts, seeds, strict=True))], family)
+
+
+@pytest.mark.parametrize("family", POINTS)
+def test_well_formed_points_are_read_without_parse(family, monkeypatch):
+    objects = [
+        Located("dog", None, (10.5, 20)),
+        Located("dog", None, (0, 100)),
+        Located("class 51", None, (33.3, 4)),
+        Located("狗", None, (2, 2)),
+    ]
+    texts = [format_answer(objects[:size], family) for size in (1, 2, 3, 4)] * 3
+    found = same(texts, family)
+    assert np.isnan(found.boxes).all()
+    monkeypatch.setattr(columns, "without_surrogates", None)
+    monkeypatch.setattr(columns, "FEW", 0)
+    assert parse_many(texts, family).points.tolist() == found.points.tolist()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<points x1="1.5" y1="2.5" x3="3.5" y3="4.5" alt="a">a</points>',
+        '<points x1="1.5" y1="2.5" x02="3.5" y02="4.5" alt="a">a</points>',
+        '<points x1="1.5" y2="2.5" x2="3.5" y1="4.5" alt="a">a</points>',
+        '" x2="3.5" y2="4.5" alt="a">a</points>\n<points x1="1.5" y1="2.5" alt="a">a</points>',
+        '<point x="1.5" y="2.5" alt="a">b</point>',
+        '<point x="1.5" y="2.5" alt="a&gt;b">a&gt;b</point>',
+        '<points coords="2 1 073 160">a</points>',
+        '<points coords="1 1 073 160 2">a</points>',
+        '<points coords="1 1 073  160">a</points>',
+        '<points coords="1 1 073 1601">a</points>',
+        '<points coords="1 1 073 160"> a</points>',
+        '<points coords="1 1 073 160;2 2 1 1">a</points>',
+        '<points coords="1 1 073 160"></points>',
+    ],
+)
+def test_tags_that_are_not_plain(text):
+    for family in POINTS:
+        good = format_answer([Located("dog", None, (50, 50))], family)
+        same([good, text, good, f"{good}\n{text}", f"{text}\n{good}", f"{good} {good}"], family)
+
+
+def test_a_grammar_without_a_finder_is_read_one_by_one():
+    class Own:
+        def parse(self, text, limit):
+            return Answer([Located(text, (1, 2, 3, 4))], "ok", [])
+
+    found = columns.columns_of(["a" * columns.FEW, "b"], Own(), 1000)
+    assert found.answer(1) == Answer([Located("b", (1, 2, 3, 4))], "ok", [])
 
 
 def test_labels_that_mix_to_one_number_stay_apart(monkeypatch):
