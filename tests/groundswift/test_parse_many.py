@@ -167,9 +167,9 @@ def test_points_are_read_as_by_parse(family, seed, seeds):
 @pytest.mark.parametrize("family", POINTS)
 def test_well_formed_points_are_read_without_parse(family, monkeypatch):
     objects = [
-        Located("dog", None, (10.5, 20)),
+        Located("dog", None, (10, 20)),
         Located("dog", None, (0, 100)),
-        Located("class 51", None, (33.3, 4)),
+        Located("class 51", None, (33, 4)),
         Located("狗", None, (2, 2)),
     ]
     texts = [format_answer(objects[:size], family) for size in (1, 2, 3, 4)] * 3
