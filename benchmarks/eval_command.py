@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,9 +55,9 @@ def measured(command: list[str], tree: Path, numbers_of: Callable[[str], list[fl
         return Spent(wall_s, used.ru_utime + used.ru_stime, peak, numbers_of(printed.read()))
 
 
-def ours(tree: Path, files: tuple[Path, Path], family: str, out: Path) -> Spent:
-    """The command, of a build."""
-    words = ["eval", "coco-map", str(files[1]), "--gt", str(files[0]), "--family", family, "--no-report", "--out", str(out)]
+def ours(tree: Path, files: tuple[Path, Path], family: str, out: Path, more: Sequence[str] = ()) -> Spent:
+    """The command, of a build, with more options."""
+    words = ["eval", "coco-map", str(files[1]), "--gt", str(files[0]), "--family", family, "--no-report", "--out", str(out), *more]
     words += PIXELS if family == "qwen2_5_vl" else []
     command = [sys.executable, "-c", "from groundswift.cli import main; main()", *words]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,13 +127,29 @@ def no_number(line: bytes, error: Exception) -> str:
     return f"{found[0].decode()} (byte {place[1]}) is not JSON" if found else ""
 
 
-def read_jsonl(path: str | Path, row_type: type) -> Iterator[tuple[int, object | GroundswiftError]]:
+def _decoder_of(row_type: type, checked: type | None) -> Callable[[bytes], object]:
+    """Decodes one line as the narrower type, or else as the other one."""
+    decode = msgspec.json.Decoder(row_type).decode
+    if checked is None:
+        return decode
+    decode_checked = msgspec.json.Decoder(checked).decode
+
+    def either(line: bytes) -> object:
+        try:
+            return decode_checked(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return decode(line)
+
+    return either
+
+
+def read_jsonl(path: str | Path, row_type: type, checked: type | None = None) -> Iterator[tuple[int, object | GroundswiftError]]:
     """Lines of a JSONL file as typed rows: (line number from 1, row), or (line number, the error) for another line.
 
-    The file is local or a URL. Blank lines and a byte order mark are skipped. Raises GroundswiftError where it
-    cannot be read.
+    The file is local or a URL. Blank lines and a byte order mark are skipped. `checked`: a narrower type, for the lines that fit it.
+    Raises GroundswiftError where the file cannot be read.
     """
-    decoder = msgspec.json.Decoder(row_type)
+    decode = _decoder_of(row_type, checked)
     copy, path = local_copy(path), shown(path)
     try:
         with open(copy, "rb") as lines:
@@ -143,7 +159,7 @@ def read_jsonl(path: str | Path, row_type: type) -> Iterator[tuple[int, object |
                 if not line.strip():
                     continue
                 try:
-                    yield number, decoder.decode(line)
+                    yield number, decode(line)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     where = f"{path}:{number}"
                     if not line.endswith(b"\n") and str(error).startswith(CUT):

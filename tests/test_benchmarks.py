@@ -173,6 +173,13 @@ def test_reading_a_truth_is_timed_with_its_decode():
     assert len({row["boxes"] for row in found["ways"].values()}) == 1
 
 
+def test_log_probabilities_are_timed():
+    done = subprocess.run([sys.executable, BENCHMARKS / "logprobs.py", *SMALL, "--non-ascii"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert min(found["read_ratio"], found["process_ratio"], *found["seconds"].values(), *found["processes"].values()) > 0
+
+
 def test_the_report_is_timed_with_decoding():
     command = [sys.executable, BENCHMARKS / "report.py", "--images", "40", "--boxes", "280", "--rounds", "1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)

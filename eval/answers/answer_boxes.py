@@ -13,11 +13,9 @@ from groundswift.grammars.columns import CHUNK, STATUSES, AnswerColumns, columns
 from groundswift.grammars.registry import grammar_of
 from groundswift.spaces import space_row
 
-from .confidence import span_scores
+from .confidence import Tokens, scores_of_answers
 from .counts import Counts
 from .protocol import Rules
-
-Tokens = tuple[Sequence[str], Sequence[float]]  # what was generated, and the log-probability of each
 
 
 class Said(NamedTuple):
@@ -126,17 +124,11 @@ class AnswerBoxes:
         size = int(offsets[-1])
         if self.rules.score == "order":
             return 1 / (np.arange(size) - np.repeat(offsets[:-1], np.diff(offsets)) + 1)
-        scores = np.ones(size)
         if self.rules.score != "logprob":
-            return scores
-        for number, said in enumerate(waiting):
-            if said.tokens is None:
-                continue
-            here = slice(int(offsets[number]), int(offsets[number + 1]))
-            places = [(start, end) if start >= 0 else (0, len(said.text)) for start, end in spans[here].tolist()]
-            scores[here], aligned = span_scores(*said.tokens, said.text, places)
-            if not aligned:
-                self.counts.changed.add("tokens-differ", self.name(said.image_index))
+            return np.ones(size)
+        scores, apart = scores_of_answers([said.text for said in waiting], [said.tokens for said in waiting], spans, offsets)
+        for number in apart:
+            self.counts.changed.add("tokens-differ", self.name(waiting[number].image_index))
         return scores
 
     def columns(self, questions: dict[str, int]) -> BoxColumns:

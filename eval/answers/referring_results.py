@@ -14,10 +14,11 @@ import msgspec
 from groundswift.errors import Tally
 
 from ..ground_truth import OnError
+from .confidence import Tokens, compact_tokens
 from .protocol import Rules
 from .referring_rows import Key, ReferringRow, referred
 from .swift_results import LOGPROBS_MISSING, NO_ANSWER, RESPONSE_MISSING, Problem, drop, logprob_range, usable_rows
-from .to_boxes import BareAnswers, Tokens, boxes_of_answers
+from .to_boxes import BareAnswers, boxes_of_answers
 
 
 @dataclass
@@ -100,14 +101,14 @@ def read_texts(asked: Asked, result: str | Path, own_questions: bool, on_error: 
 
 def logprobs_problem(row: ReferringRow) -> Problem | None:
     """Why the tokens of an answer cannot rank its boxes."""
-    logprobs = tokens_of(row)[1]
+    logprobs = tokens_of(row).logprobs
     return LOGPROBS_MISSING if row.response and not logprobs else logprob_range(logprobs)
 
 
 def tokens_of(row: ReferringRow) -> Tokens:
     """The tokens of an answer and their log-probabilities."""
     found = row.generated()
-    return [token.token for token in found], [token.logprob for token in found]
+    return compact_tokens([token.token for token in found], [token.logprob for token in found])
 
 
 def read_responses(asked: Asked, result: str | Path, rules: Rules, own_questions: bool, on_error: OnError = "stop") -> BareAnswers:

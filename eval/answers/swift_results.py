@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -16,9 +16,10 @@ from groundswift.records import read_jsonl
 from groundswift.spaces import space_row
 
 from ..ground_truth import OnError, Truth
+from .confidence import Tokens, compact_tokens
 from .csv_results import is_table, read_table
 from .protocol import Rules
-from .to_boxes import Answers, Tokens, reader_of, size_problem
+from .to_boxes import Answers, reader_of, size_problem
 
 KEEPS_COLUMNS = (
     'swift infer run with --custom_register_path "$(groundswift plugin)", which keeps the columns that groundswift convert wrote'
@@ -116,18 +117,43 @@ class TokenResultRow(ResultRow):
 
     def tokens(self) -> Tokens:
         content = self.generated()
-        return [token.token for token in content], [token.logprob for token in content]
+        return compact_tokens([token.token for token in content], [token.logprob for token in content])
+
+
+class ScoredToken(msgspec.Struct, gc=False):
+    """A token whose log-probability one can be."""
+
+    token: str
+    logprob: Annotated[float, msgspec.Meta(ge=LOWEST_LOGPROB, le=HIGHEST_LOGPROB)]
+
+
+class ScoredTokens(msgspec.Struct):
+    """`LogProbabilities` of such tokens."""
+
+    content: list[ScoredToken]
+
+
+class ScoredRow(TokenResultRow):
+    """A `TokenResultRow` whose log-probabilities need no check of their own."""
+
+    logprobs: ScoredTokens | None = None
 
 
 def usable_rows(
-    path: str | Path, kind: type, value_of: Callable[[Any], Any], dropped: Tally, on_error: OnError = "stop", advice: str = SKIP_ROWS
+    path: str | Path,
+    kind: type,
+    value_of: Callable[[Any], Any],
+    dropped: Tally,
+    on_error: OnError = "stop",
+    advice: str = SKIP_ROWS,
+    checked: type | None = None,
 ) -> Iterator[tuple[int, Any, Any]]:
     """Every row that can be scored: (number of its line, the row, what `value_of` makes of it, unless that is a `Problem`).
 
-    Raises GroundswiftError as `drop` does, with `advice`.
+    `checked`: as `read_jsonl` has it. Raises GroundswiftError as `drop` does, with `advice`.
     """
     whole = 0
-    for number, row in read_table(path, kind) if is_table(path) else read_jsonl(path, kind):
+    for number, row in read_table(path, kind) if is_table(path) else read_jsonl(path, kind, checked):
         value = row if isinstance(row, GroundswiftError) else value_of(row)
         if isinstance(value, BAD):
             drop(value, f"{path}:{number}", dropped, on_error, f"{whole} valid rows before it. {advice}")
@@ -159,8 +185,8 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
     index_of |= {str(image_id): index for image_id, index in index_of.items()}  # a file whose other ids are text has these as text, too
     seen: set[tuple[int, int]] = set()
     find = partial(image_of, index_of=index_of, truth=truth, resized=space_row(rules.space_name).side == "resized")
-    kind = TokenResultRow if rules.score == "logprob" else ResultRow
-    rows = usable_rows(path, kind, find, reader.counts.rows, on_error, AGAIN)
+    kinds = (TokenResultRow, ScoredRow) if rules.score == "logprob" else (ResultRow, None)
+    rows = usable_rows(path, kinds[0], find, reader.counts.rows, on_error, AGAIN, kinds[1])
     for number, row, index in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
         reader.counts.read += 1
         if row.error:
@@ -222,7 +248,7 @@ def logprob_problem(row: TokenResultRow) -> Problem | None:
     """Why the tokens of a row give no confidence. A little over 0 is rounding of the runtime and allowed."""
     if not row.error and (row.logprobs is None or (row.response and not row.logprobs.content)):
         return LOGPROBS_MISSING
-    return logprob_range(row.tokens()[1])
+    return None if isinstance(row, ScoredRow) else logprob_range(row.tokens().logprobs)
 
 
 def logprob_range(logprobs: Sequence[float]) -> Problem | None:

@@ -16,7 +16,8 @@ from groundswift.errors import error_at
 
 from ..evaluated_run import UNKNOWN_LABEL, DrawnBox
 from ..ground_truth import Truth
-from .answer_boxes import AnswerBoxes, BoxColumns, Said, Tokens
+from .answer_boxes import AnswerBoxes, BoxColumns, Said
+from .confidence import Tokens
 from .counts import Counts
 from .label_matching import LabelIndex
 from .placement import Placed, count_boxes, place_boxes

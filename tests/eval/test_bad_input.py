@@ -13,6 +13,7 @@ from test_parity import CAT, answer
 from test_permutations import OF_ROWS, answer_rows
 
 from groundswift import Located, format_answer
+from groundswift.eval.answers.confidence import Tokens
 from groundswift.swift_plugins.tools.infer.outputs import tokens_of
 
 SIZE = (1000, 500)
@@ -119,7 +120,7 @@ def test_log_probabilities_that_are_none(tmp_path, command, value):
 def test_boxes_of_infer_have_no_scores_where_log_probabilities_are_none(values):
     content = [{"token": "a", "logprob": value} for value in values]
     assert tokens_of({"logprobs": {"content": content}}) is None
-    assert tokens_of({"logprobs": {"content": [{"token": "a", "logprob": -0.5}]}}) == (["a"], [-0.5])
+    assert tokens_of({"logprobs": {"content": [{"token": "a", "logprob": -0.5}]}}) == Tokens(["a"], [-0.5])
 
 
 def without_objects(coco: dict) -> None:

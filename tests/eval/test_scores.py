@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundswift.eval.answers.confidence import BROKEN, span_scores, token_places
+from groundswift.eval.answers.confidence import (
+    BROKEN,
+    Tokens,
+    compact_tokens,
+    mean_probabilities,
+    scores_of_answers,
+    span_scores,
+    token_places,
+)
 
 END = "<|im_end|>"
 
@@ -64,3 +74,34 @@ def test_scores_are_means_of_the_overlapping_tokens(pieces, data):
     (score,), aligned = span_scores([*(token for token, _ in pieces), END], [*(value for _, value in pieces), -5.0], text, [(start, end)])
     assert aligned
     assert score == pytest.approx(math.exp(sum(wanted) / len(wanted)), rel=1e-9)
+
+
+LOGPROBS = st.floats(-20, 1e-3) | st.sampled_from([-0.1, -1e5, 0.0])
+PIECES = st.lists(st.tuples(st.text("ab猫\0\n", max_size=4) | st.just(BROKEN), LOGPROBS), max_size=12)
+
+
+@given(st.lists(st.tuples(PIECES, st.integers(0, 9), st.booleans()), max_size=6), st.integers(0, 10**6))
+def test_scores_of_many_answers_are_those_of_each_to_the_last_bit(answers, seed):
+    draw, texts, tokens, spans, wanted, apart = random.Random(seed), [], [], [], [], []
+    for number, (pieces, cut, other) in enumerate(answers):
+        strings, logprobs = [token for token, _ in pieces], [value for _, value in pieces]
+        text = "".join(strings)[: -cut or None] + ("x" if other and cut == 1 else "")
+        here = [tuple(sorted(draw.randint(0, len(text)) for _ in range(2))) for _ in range(draw.randint(0, 4))]
+        here += [(-1, -1)] * (cut == 3)
+        given_ = None if other and cut == 2 else compact_tokens(strings, logprobs) if cut % 2 else Tokens(strings, logprobs)
+        scores, aligned = span_scores(strings, logprobs, text, [(0, len(text)) if span[0] < 0 else span for span in here])
+        wanted.append(scores if given_ else [1.0] * len(here))
+        apart += [number] if given_ and not aligned else []
+        texts.append(text), tokens.append(given_), spans.append(here)
+    places = np.array([span for here in spans for span in here], np.int64).reshape(-1, 2)
+    found, not_aligned = scores_of_answers(texts, tokens, places, np.cumsum([0, *map(len, spans)]))
+    assert found.tolist() == [score for scores in wanted for score in scores]
+    assert not_aligned == apart
+
+
+@given(st.lists(st.floats(-1e3, 1e-3), min_size=1, max_size=40), st.booleans())
+def test_sums_are_rounded_once(logprobs, coarse):
+    values = [float(np.float32(value)) for value in logprobs] if coarse else logprobs
+    sizes = range(1, len(values) + 1)
+    found = mean_probabilities(np.array(values), np.zeros(len(values), np.int64), np.array(sizes))
+    assert found.tolist() == [min(math.exp(math.fsum(values[:size]) / size), 1.0) for size in sizes]

@@ -17,9 +17,10 @@ from groundswift.atomic_write import write_whole
 from groundswift.boxes import Boxes, xyxy_to_xywh
 from groundswift.data_converters.tasks.category_file import read_categories
 from groundswift.errors import GroundswiftError, error_at
+from groundswift.eval.answers.confidence import Tokens
 from groundswift.eval.answers.protocol import rules_of_record
 from groundswift.eval.answers.swift_results import logprob_range
-from groundswift.eval.answers.to_boxes import Tokens, boxes_of_answers
+from groundswift.eval.answers.to_boxes import boxes_of_answers
 from groundswift.images import open_image
 from groundswift.records import read_jsonl, whole
 from groundswift.run_record import record_of_result
@@ -90,7 +91,7 @@ def tokens_of(row: dict[str, Any]) -> Tokens | None:
     content = (row.get("logprobs") or {}).get("content")
     values = [each["logprob"] for each in content or ()]
     usable = all(isinstance(value, int | float) for value in values) and logprob_range(values) is None
-    return ([each["token"] for each in content], values) if usable and content is not None else None
+    return Tokens([each["token"] for each in content], values) if usable and content is not None else None
 
 
 def write_coco(out: Path, found: Sequence[Found], categories: str | None, classes: Sequence[str] = ()) -> str:
