@@ -6,31 +6,38 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import error_at
+from .errors import GroundswiftError, error_at
 from .family import families
 from .family_table import TEMPLATE_SUFFIX, Family
-from .model_folder import read_object, read_settings
+from .model_folder import HUB_NAME, cached_snapshot, read_object, read_settings
 from .spaces import SPACES
 from .swift_models import SwiftModel, swift_models
 
-EXPECTED = "the folder of a model with its config.json, or of a checkpoint that swift trained with its args.json"
+EXPECTED = "the folder of a model with its config.json, of an adapter with its adapter_config.json, or of a checkpoint with its args.json"
+DOWNLOAD = "a model's folder; the small files of a hub's model are enough: hf download {} --include '*.json'"
+UNKNOWN = (
+    "No multimodal model type of ms-swift 4.6 has this config: no template is known to fit. `groundswift families` lists those that exist"
+)
+ADAPTER = "adapter_config.json"
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
 def check_model(folder: Path) -> dict[str, Any]:
     """What is known of a model folder. `fits`: a dict a template of ours; `other`: model types of swift with this architecture without one.
 
-    Raises GroundswiftError for a folder that is not one of a model.
+    `folder` may also be a hub's name of a model that Hugging Face's or ModelScope's own download has put into its cache.
+    Raises GroundswiftError for what is not a model.
     """
-    if not folder.is_dir():
-        raise error_at(folder, "is not a folder" if folder.exists() else "no such folder", EXPECTED)
+    folder = local_folder(folder)
     args = read_settings(folder / "args.json") or {}
-    config = read_config(folder, args)
+    base = base_of(folder, args)
+    config = read_config(base or folder, required=not args)
     types = model_types(config, args)
     template = str(args.get("template") or args.get("template_type") or "")
     fits = [fit(row, model, stock, name) for row, model, stock, name in templates_of(types) if template in ("", stock, name)]
     return {
         "model": str(folder),
+        "adapter_of": str(base) if base else None,
         "config_model_type": config.get("model_type"),
         "architectures": config.get("architectures") or [],
         "trained_with": template or None,
@@ -40,15 +47,57 @@ def check_model(folder: Path) -> dict[str, Any]:
     }
 
 
-def read_config(folder: Path, args: dict[str, Any]) -> dict[str, Any]:
-    """config.json of a folder, or of the model that an adapter was trained from."""
+def local_folder(name: Path) -> Path:
+    """A model's folder by its path, or by its name on a hub where it was downloaded. Raises GroundswiftError where there is none."""
+    if name.is_dir():
+        return name
+    if name.exists():
+        raise error_at(name, "is not a folder", EXPECTED)
+    if not HUB_NAME.fullmatch(str(name)):
+        raise error_at(name, "no such folder", EXPECTED)
+    if found := cached_snapshot(str(name)):
+        return found
+    raise error_at(name, "no such folder, and no downloaded model of this name", DOWNLOAD.format(name))
+
+
+def base_of(folder: Path, args: dict[str, Any]) -> Path | None:
+    """The model that an adapter belongs to; None for a folder with a config.json of its own, and where args.json names a model that is not
+    there. Raises GroundswiftError where adapter_config.json names one that is not there."""
+    if (folder / "config.json").exists():
+        return None
+    if args:
+        trained = Path(str(args.get("model") or ""))
+        return trained if (trained / "config.json").exists() else None
+    if not (folder / ADAPTER).exists():
+        return None
+    named = read_object(folder / ADAPTER, "adapter_config.json of an adapter").get("base_model_name_or_path")
+    if not isinstance(named, str) or not named:
+        raise error_at(folder / ADAPTER, "names no base_model_name_or_path", "the folder of the model that the adapter was trained from")
+    try:
+        return local_folder(Path(named))
+    except GroundswiftError as error:
+        raise error_at(folder / ADAPTER, f"base model {error}") from None
+
+
+def read_config(folder: Path, required: bool) -> dict[str, Any]:
+    """config.json of a folder; empty where it has none and needs none."""
     where = folder / "config.json"
-    if where.exists() or not args:
-        if not where.exists():
-            raise error_at(folder, "has no config.json", EXPECTED)
+    if where.exists():
         return read_object(where, "config.json of a model")
-    base = Path(str(args.get("model") or "")) / "config.json"
-    return read_settings(base) or {}
+    if not required:
+        return {}
+    if any(folder.glob("*.gguf")):
+        raise error_at(folder, "has GGUF files and no config.json", "the folder of the model that they were converted from")
+    raise error_at(folder, "has no config.json", EXPECTED)
+
+
+def only_model_type(folder: Path) -> str | None:
+    """swift's model type for a folder, where all templates that fit it are for one; None otherwise, and for a folder without a model."""
+    try:
+        found = {each["model_type"] for each in check_model(folder)["fits"]}
+    except GroundswiftError:
+        return None
+    return found.pop() if len(found) == 1 else None
 
 
 def model_types(config: dict[str, Any], args: dict[str, Any]) -> list[SwiftModel]:
@@ -112,6 +161,8 @@ def text_of(found: dict[str, Any]) -> str:
     """The same for a terminal."""
     what = ", ".join(map(str, found["architectures"])) or "no architecture"
     lines = [f"{found['model']}: {what} (model_type {found['config_model_type']})"]
+    if found["adapter_of"]:
+        lines.append(f"  adapter of {found['adapter_of']}")
     if found["trained_with"]:
         lines.append(f"  trained with template {found['trained_with']}")
     for each in found["fits"]:
@@ -126,7 +177,7 @@ def text_of(found: dict[str, Any]) -> str:
     if not found["fits"] and found["trained_with"]:
         lines += ["", f"No template of groundswift is made from {found['trained_with']}"]
     elif not found["fits"] and not found["other"]:
-        lines += ["", "No multimodal model type of ms-swift 4.6 has this config: no template is known to fit"]
+        lines += ["", UNKNOWN]
     return "\n".join([*lines, *(f"warning: {problem}" for problem in found["problems"])])
 
 

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
 
 from .atomic_write import write_whole
 from .errors import GroundswiftError, error_at
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")  # owner/name
+
+
+def cached_snapshot(name: str) -> Path | None:
+    """The folder into which Hugging Face's or ModelScope's own download has put a model of this name; None without one."""
+    home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
+    repository = Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"models--{name.replace('/', '--')}"
+    modelscope = Path(os.environ.get("MODELSCOPE_CACHE") or "~/.cache/modelscope/hub").expanduser() / "models" / name.replace(".", "___")
+    main = repository / "refs" / "main"
+    revision = main.read_text(encoding="utf-8").strip() if main.is_file() else ""
+    places = [repository / "snapshots" / revision] if revision else []
+    return next((place for place in (*places, modelscope) if (place / "config.json").is_file()), None)
 
 
 def read_settings(path: Path) -> dict[str, Any] | None:

@@ -77,7 +77,9 @@ class PaligemmaOptions(AskingOptions, frozen=True, kw_only=True):
 
     divisor: Annotated[
         Literal["1023", "1024"],
-        msgspec.Meta(description="Parts of a side: 1023 as PaliGemma was trained, or 1024 as supervision reads and many scripts write."),
+        msgspec.Meta(
+            description="Parts of a side: 1023 as PaliGemma's own code (big_vision) has it, or 1024 as supervision and many scripts."
+        ),
     ] = "1023"
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:

@@ -21,6 +21,7 @@ from PIL import Image
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.family import FAMILIES
 from groundswift.images import open_image
+from groundswift.model_check import only_model_type
 from groundswift.model_folder import read_object, read_settings
 
 from .quiet import quiet
@@ -96,7 +97,7 @@ def open_template(model: str, model_type: str | None = None, template: str | Non
             raise error_at(f"template {named}", "unknown template", _close_to(named, TEMPLATE_MAPPING))
         if named is not None and named not in FAMILY_OF_TEMPLATE:
             raise error_at(f"template {named}", "not in the table of families", "a template that `groundswift families` lists")
-        model_type = model_type or _type_of_template(model, named)
+        model_type = model_type or _type_of_template(model, named) or _type_of_folder(model)
         try:
             with quiet(trusted=holds_no_code(model)):
                 processor = get_processor(model, model_type=model_type)
@@ -183,6 +184,14 @@ def _type_of_template(model: str, template: str | None) -> str | None:
     candidates = get_matched_model_types(config.get("architectures")) if config else []
     known = set(FAMILIES[FAMILY_OF_TEMPLATE[template]].swift_model_types) & set(candidates)
     return known.pop() if len(known) == 1 else None
+
+
+def _type_of_folder(model: str) -> str | None:
+    """The model type that `groundswift families --check` prints for a folder, where it is one and swift does not know the model by its
+    name: swift would also take a type that gives embeddings only."""
+    from swift.model.model_meta import get_matched_model_meta
+
+    return None if not os.path.isdir(model) or get_matched_model_meta(model) is not None else only_model_type(Path(model))
 
 
 def _template_of(model_meta: Any) -> str:

@@ -128,7 +128,7 @@ def test_an_empty_thought_has_no_loss_as_in_training(zoo, row):
 
 UNCLEAR = {  # arguments of open_template -> what is said
     "several templates": ({"model": "qwen2_5_vl", "model_type": "qwen2_5_vl"}, "one of qwen2_5_vl_grounding, mimo_vl_grounding"),
-    "several types": ({"model": "qwen2_vl"}, "--model-type, one of qwen2_vl, qwen2_gme"),
+    "several types": ({"model": "paddleocr_vl"}, "--model-type, one of paddle_ocr, paddleocr_vl"),
     "no grounding template": ({"model": "qwen2_vl", "model_type": "qwen2_gme"}, "qwen2_gme: has no grounding template"),
     "unknown type": ({"model": "qwen2_vl", "model_type": "qwen_2vl"}, "unknown model type; expected for example .*qwen2_vl"),
     "template of no family": ({"model": "qwen2_vl", "model_type": "qwen2_vl", "template": "qwen"}, "not in the table of families"),
@@ -137,9 +137,15 @@ UNCLEAR = {  # arguments of open_template -> what is said
 
 
 @pytest.mark.parametrize(("arguments", "said"), UNCLEAR.values(), ids=UNCLEAR)
-def test_what_is_not_clear_is_asked(models, arguments, said):
+def test_what_is_not_clear_is_asked(models, zoo, arguments, said):
+    folder = models.get(arguments["model"]) or zoo.folder(arguments["model"])
     with pytest.raises(GroundswiftError, match=said):
-        open_template(**{**arguments, "model": str(models[arguments["model"]])})
+        open_template(**{**arguments, "model": str(folder)})
+
+
+def test_the_one_type_that_answers_is_taken(models):
+    """Qwen2-VL's class is also that of an embedding model, for which no template writes boxes."""
+    assert open_template(str(models["qwen2_vl"])).model_meta.model_type == "qwen2_vl"
 
 
 @pytest.mark.parametrize(
