@@ -38,7 +38,8 @@ def watched(camera: Camera | RtspCamera, folder: Path, break_it: Callable[[], No
     """Watch a camera that breaks after the first frames and is repaired -> the figures of the run, with the words of the break."""
     with RedServer() as server, camera:
         settings = Settings(source=camera.url, url=server.url, question="Is the square red?", out=str(folder / "out"), fps=10.0)
-        monitor = Monitor(settings.check())
+        reported: list[tuple[str, str]] = []
+        monitor = Monitor(settings.check(), on_problem=lambda where, text: reported.append((where, text)))
         said: list[str] = []
 
         def act() -> None:
@@ -54,7 +55,7 @@ def watched(camera: Camera | RtspCamera, folder: Path, break_it: Callable[[], No
         thread.start()
         monitor.run()
         thread.join(60)
-        return monitor.document() | {"said": said[0]}
+        return monitor.document() | {"said": said[0], "reported": reported}
 
 
 def check(found: dict[str, Any], folder: Path) -> None:
@@ -63,6 +64,8 @@ def check(found: dict[str, Any], folder: Path) -> None:
     assert found["counts"]["source-lost"] == 1
     assert found["counts"]["alarms"] == 1
     assert found["problems"] == {}
+    (first, text), *_, (last, end) = found["reported"]
+    assert (first, text[:20], last, end) == ("source", "the source is gone (", "source", "")
     assert "word" not in json.dumps(found) + (folder / "out" / "alarms.jsonl").read_text()
     times = [json.loads(line)["time_s"] for line in (folder / "out" / "verdicts.jsonl").read_text().splitlines()]
     assert times == sorted(times)

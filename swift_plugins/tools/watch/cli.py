@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import datetime, timezone
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +135,7 @@ def watched(settings: Settings, port: int | None, quiet: bool) -> dict[str, Any]
     from .monitor import Monitor
     from .page import page_of
 
-    monitor = Monitor(settings, (lambda alarm: None) if quiet else say_alarm)
+    monitor = Monitor(settings) if quiet else Monitor(settings, say_alarm, say_problem)
     with interrupts(monitor) as interrupted, nullcontext() if port is None else page_of(monitor, port) as url:
         if url is not None:
             echo(f"{monitor.source.name}: page at {url} (Ctrl-C stops)", err=True)
@@ -167,6 +168,11 @@ def interrupts(monitor: Monitor) -> Iterator[Event]:
 def say_alarm(alarm: dict[str, Any]) -> None:
     """Print an alarm as it comes."""
     echo(f"{alarm['at']}  alarm at frame {alarm['frame']} ({alarm['time_s']} s): {' '.join(alarm['answer'].split())[:200]}")
+
+
+def say_problem(where: str, text: str) -> None:
+    """Print what has begun to fail, or works again."""
+    echo(f"{datetime.now(timezone.utc).isoformat(timespec='milliseconds')}  {where}: {text or 'works again'}", err=True)
 
 
 def lines_of(document: dict[str, Any], out: str) -> list[str]:

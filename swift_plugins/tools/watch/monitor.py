@@ -41,11 +41,17 @@ class Judged(NamedTuple):
 class Monitor:
     """One run. Raises GroundswiftError where the source, the server or the folder cannot be used.
 
-    `on_alarm` is called with every alarm; it may be called from any thread.
+    `on_alarm` is called with every alarm, from any thread; `on_problem` with (server, source or webhook; what is wrong with it) where one
+    begins to fail, and with an empty text where it works again.
     """
 
-    def __init__(self, settings: Settings, on_alarm: Callable[[dict[str, Any]], None] = lambda alarm: None) -> None:
-        self.settings, self.on_alarm = settings, on_alarm
+    def __init__(
+        self,
+        settings: Settings,
+        on_alarm: Callable[[dict[str, Any]], None] = lambda alarm: None,
+        on_problem: Callable[[str, str], None] = lambda where, text: None,
+    ) -> None:
+        self.settings, self.on_alarm, self.on_problem = settings, on_alarm, on_problem
         self.judge, self.model, self.detector = judge_of(settings), model_of(settings), detector_of(settings)
         self.folder = Path(settings.out)
         try:
@@ -62,6 +68,7 @@ class Monitor:
         self.history: deque[Judged] = deque(maxlen=SHOWN)
         self.error: GroundswiftError | None = None
         self.problem, self.failures = "", 0
+        self.reported: dict[str, str] = {}  # problems that `on_problem` knows of
         self.recordings: list[Thread] = []
 
     def run(self) -> None:
@@ -73,6 +80,7 @@ class Monitor:
         ends = time.monotonic() + (self.settings.seconds or float("inf"))
         gives_up = time.monotonic() + self.settings.wait
         while any(asker.is_alive() for asker in askers) and not self.stop.wait(0.05):
+            self._report()
             waits = not (self.settings.is_live and reader.is_alive())  # for the server alone
             if not (waits and self.problem):
                 gives_up = time.monotonic() + self.settings.wait
@@ -88,6 +96,17 @@ class Monitor:
         self.figures.counts["frames-unanswered" if self.problem else "dropped-at-end"] += left
         if self.error is not None:
             raise self.error
+
+    def _report(self) -> None:
+        """Call `on_problem` for what has begun to fail, or works again, since the last call."""
+        before, self.reported = self.reported, self.problems()
+        for where in before.keys() ^ self.reported.keys():
+            self.on_problem(where, self.reported.get(where, ""))
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong now, by where."""
+        found = {"server": self.problem, "source": self.source.problem, "webhook": self.outbox.problem if self.outbox.url else ""}
+        return {where: text for where, text in found.items() if text}
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Run the work of a thread; an error ends the run, with its words."""
@@ -238,8 +257,7 @@ class Monitor:
             found = self.figures.document() | {"counts": {name: count for name, count in (counts | unwritten).items() if count}}
             alarms = {"raised": self.figures.counts["alarms"], "undelivered": len(self.outbox.waiting) if self.outbox.url else 0}
             state = {"source": self.source.name, "model": self.model, "question": self.settings.question, "frames": self.encoder.count}
-            problems = {"server": self.problem, "source": self.source.problem, "webhook": self.outbox.problem if self.outbox.url else ""}
-            return state | found | {"alarms": alarms, "problems": {name: text for name, text in problems.items() if text}}
+            return state | found | {"alarms": alarms, "problems": self.problems()}
 
 
 def row_of(reply: Reply, verdict: Verdict) -> dict[str, Any]:
