@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -54,6 +54,8 @@ LARGEST_FRACTION, LARGEST_SIDE_PX = 2, 1_000_000  # between them a number is mea
 
 class LabelOptions(DetectionOptions, frozen=True, kw_only=True):
     """The options that all sources of label files share, besides those of detection."""
+
+    pixels_expected: ClassVar[str] = "pixels: multiply by the width and height of each image"
 
     categories: Annotated[str | None, path_option("Classes in order: a COCO file, or one name per line.  [default: from SOURCE]")] = None
     coco_out: Annotated[str | None, path_option("Also write a COCO file with the rows' ids, for eval coco-map --gt.")] = None
@@ -149,7 +151,7 @@ def labels_reading(
     categories = [CocoCategory(rank + 1, name) for rank, name in enumerate(names)]
     table = without_repeats(columns_of_labels(images, kept, ranks, fractions), log)
     if not fractions:
-        check_unit(table, options.annotations)
+        check_unit(table, options)
     coco = with_class_edits(CocoColumns(images, categories, table), options, options.annotations, log)
     reading = detection_reading(coco, options, replace(folder, check=folder.check and not first), log)
     if options.coco_out is not None:
@@ -165,13 +167,13 @@ def with_slashes(image: LabelledImage, log: IssueLog) -> LabelledImage:
     return image
 
 
-def check_unit(columns: Columns, source: str) -> None:
+def check_unit(columns: Columns, options: LabelOptions) -> None:
     """Raise GroundswiftError where all boxes lie in the first pixel of their images: these are fractions."""
     x, y, width, height = columns.boxes_xywh_px.T
     with np.errstate(all="ignore"):
         sides = np.concatenate([x, y, x + width, y + height])
     if len(sides) and sides.min() >= 0 and sides.max() <= 1:
-        raise error_at(source, f"all {len(x)} boxes are between 0 and 1", "pixels: multiply by the width and height of each image")
+        raise error_at(options.annotations, f"all {len(x)} boxes are between 0 and 1", options.pixels_expected)
 
 
 def sizes_of(labelled: Sequence[LabelledImage], folder: ImageFolder, pool: WorkerPool, log: IssueLog) -> Iterator[Size | None]:

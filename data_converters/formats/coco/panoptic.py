@@ -104,7 +104,7 @@ class CocoPanopticOptions(DetectionOptions, frozen=True, kw_only=True):
         if not images:
             log.settle(self.annotations)
             if log.counted.counts:
-                raise log.nothing_left(self.annotations, "no image has segments that can be read")
+                raise log.nothing_left(self.annotations, "nothing to write: no image has segments that can be read")
         stuff = {each.id for each in categories if self.stuff == "skip" and not each.thing()}
         named = [CocoCategory(each.id, each.name) for each in categories if each.id not in stuff]
         columns = columns_of_segments(images, by_image, stuff, log)

@@ -1,4 +1,5 @@
-"""Masks of Label Studio's brush: run lengths of red, green, blue, alpha, as bits of a list of bytes. Source: label-studio-sdk, converter.
+"""Masks of Label Studio: a PNG of set pixels on a transparent ground (BitMask), or run lengths (Brush), of red, green, blue and alpha, as
+bits of a list of bytes. Source: label-studio-sdk, converter; labelstud.io, BitmaskLabels.
 
 The first 32 bits are the number of values, 5 the width of a value less 1, 4 times 4 the widths of a length less 1. Each run then has a bit
 (1: one value for all, 0: a value each), 2 bits that choose the width of its length, and its length less 1.
@@ -6,7 +7,13 @@ The first 32 bits are the number of values, 5 the width of a value less 1, 4 tim
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
+from io import BytesIO
+
+from PIL import Image
+
+from groundswift.images import OpenedImage
 
 Box = tuple[int, int, int, int]
 
@@ -57,3 +64,23 @@ def brush_bounds(rle: Sequence[int], size_wh: tuple[int, int]) -> Box:
     if not xs:
         raise ValueError("an empty mask")
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def bitmask_bounds(url: str, size_wh: tuple[int, int]) -> Box:
+    """The box (x1, y1, x2, y2) in px around all pixels of an alpha above 0 of a data URL. Raises ValueError where there is none, for other
+    data, and for a mask of another size."""
+    head, _, data = url.partition(",")
+    if not head.startswith("data:image/png") or not head.endswith(";base64"):
+        raise ValueError(f"imageDataURL is {url[:30]!r}, not a PNG as base64")
+    content = b64decode(data, validate=True)
+    found_wh = OpenedImage(content, "imageDataURL").size_wh  # which refuses what would be too large to decode
+    if found_wh != size_wh:
+        raise ValueError(f"a mask of {found_wh[0]}x{found_wh[1]} px")
+    try:
+        with Image.open(BytesIO(content)) as mask:
+            found = mask.convert("RGBA").getchannel("A").getbbox()
+    except Exception as error:  # Pillow's decoders raise many kinds
+        raise ValueError(f"a mask that cannot be decoded ({type(error).__name__})") from None
+    if found is None:
+        raise ValueError("an empty mask")
+    return found

@@ -11,9 +11,9 @@ from groundswift.boxes import ellipse_bounds
 
 from ...issues import IssueLog
 from ...tasks.label_files import Box, Label, as_xywh, bounds, fraction_label, not_a_label
-from .brush import brush_bounds
+from .brush import bitmask_bounds, brush_bounds
 
-EXPECTED = "a region of Label Studio: a rectangle, a polygon, an ellipse, a brush or a key point, with its labels"
+EXPECTED = "a region of Label Studio: a rectangle, a polygon, an ellipse, a brush, a bit mask or a key point, with its labels"
 ATTRIBUTES = {
     "choices",
     "textarea",
@@ -25,12 +25,20 @@ ATTRIBUTES = {
     "pairwise",
     "ranker",
 }  # no regions of their own
-DRAWN = {"rectangle", "polygon", "ellipse", "brush", "keypoint"}  # by a tag without labels: another result of the same id has them
+DRAWN = {
+    "rectangle",
+    "polygon",
+    "ellipse",
+    "brush",
+    "bitmask",
+    "keypoint",
+}  # by a tag without labels: another result of the same id has them
 NEEDED = {
     "rectangle": ("x", "y", "width", "height"),
     "ellipse": ("x", "y", "radius_x", "radius_y"),
     "polygon": ("points",),
     "brush": ("rle",),
+    "bitmask": ("image_data_url",),
     "keypoint": (),
 }
 Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
@@ -49,10 +57,12 @@ class Value(msgspec.Struct):
     radius_y: float | None = msgspec.field(default=None, name="radiusY")
     points: list[tuple[float, float]] | None = None
     rle: list[Byte] | None = None
+    image_data_url: str | None = msgspec.field(default=None, name="imageDataURL")
     rectanglelabels: list[str] | None = None
     polygonlabels: list[str] | None = None
     ellipselabels: list[str] | None = None
     brushlabels: list[str] | None = None
+    bitmasklabels: list[str] | None = None
     keypointlabels: list[str] | None = None
     labels: list[str] | None = None
 
@@ -76,8 +86,8 @@ class Region(msgspec.Struct):
         if self.type != "labels":
             return self.type.removesuffix("labels")
         value = self.value
-        if value.points or value.rle:
-            return "polygon" if value.points else "brush"
+        if value.points or value.rle or value.image_data_url:
+            return "polygon" if value.points else "brush" if value.rle else "bitmask"
         return "ellipse" if value.radius_x is not None else "rectangle" if value.width is not None else "keypoint"
 
 
@@ -117,8 +127,8 @@ def box_of(kind: str, region: Region, where: str) -> tuple[Box | None, str | Non
         raise not_a_label(where, f"{region.type} without {', '.join(needed)}", EXPECTED)
     if kind == "keypoint":
         return None, "points-dropped"
-    if kind == "brush":
-        return brush_box(region, where), "box-from-mask"
+    if kind in ("brush", "bitmask"):
+        return mask_box(region, where), "box-from-mask"
     if kind == "polygon":
         if len(value.points) < 3:
             raise not_a_label(where, f"a polygon of {len(value.points)} points", "3 or more")
@@ -140,13 +150,14 @@ def box_of(kind: str, region: Region, where: str) -> tuple[Box | None, str | Non
     return tuple(number / side for number, side in zip(box, sides, strict=True)), changed
 
 
-def brush_box(region: Region, where: str) -> Box:
+def mask_box(region: Region, where: str) -> Box:
     """The bounds of a mask as fractions of the image. Raises SkipSample where it has none, or is of another size."""
     if not region.has_size():
         raise not_a_label(where, "a mask without a size", "original_width and original_height")
     size_wh = region.original_width, region.original_height
     try:
-        bounds_px = brush_bounds(region.value.rle, size_wh)
+        value = region.value
+        bounds_px = brush_bounds(value.rle, size_wh) if value.rle is not None else bitmask_bounds(value.image_data_url, size_wh)
     except ValueError as error:
         raise not_a_label(where, str(error), f"the mask of an image of {size_wh[0]}x{size_wh[1]} px") from None
     return tuple(number / side for number, side in zip(bounds_px, size_wh * 2, strict=True))

@@ -59,7 +59,7 @@ class LabelStudioOptions(LabelOptions, frozen=True, kw_only=True):
     --use predictions those of a model, the newest. Counted: annotations that are not taken or cancelled, tasks that have none
     (skipped). An annotation without regions is an image without objects.
 
-    A rectangle is used as it is; a rotated one, a polygon, an ellipse and the set pixels of a brush are replaced by their
+    A rectangle is used as it is; a rotated one, a polygon, an ellipse and the set pixels of a mask are replaced by their
     axis-aligned bounds (counted). A region with several labels becomes an object for each (counted). Key points do not bound
     an object: they are counted, and their class is treated as if a crowd box covered the whole image, so that no answer says
     that it is absent. Other regions, and those of an image that was rotated in the editor, are problems. Choices and texts are

@@ -57,7 +57,25 @@ def test_older_keys(write, tmp_path):
 def test_fractions_are_refused(write, tmp_path):
     """CreateML can be told that numbers are fractions, which its files do not say."""
     root = write(entry(annotation(x=0.5, y=0.5, width=0.25, height=0.5)))
-    assert "all 1 boxes are between 0 and 1; expected pixels: multiply by the width" in refusal(options(root), tmp_path / "out.jsonl")
+    assert "all 1 boxes are between 0 and 1; expected pixels, or --units normalized" in refusal(options(root), tmp_path / "out.jsonl")
+
+
+ANCHORS = {"center": (20, 30.25), "top-left": (10, 20), "bottom-left": (10, 40.5)}
+
+
+@pytest.mark.parametrize("anchor", ANCHORS)
+def test_other_points_and_units(write, tmp_path, anchor):
+    """What Create ML is configured for, and its file does not state."""
+    x, y = ANCHORS[anchor]
+    assert read(options(write(entry(annotation(x=x, y=y))), anchor=anchor), tmp_path)[0] == [("a.jpg", [ONE])]
+    width, height = SIZE_WH
+    root = write(entry(annotation(x=x / width, y=y / height, width=20 / width, height=20.5 / height)))
+    assert read(options(root, anchor=anchor, units="normalized"), tmp_path)[0] == [("a.jpg", [ONE])]
+
+
+def test_pixels_are_no_fractions(write, tmp_path):
+    root = write(entry(annotation(x=0, y=0, width=40, height=30)))
+    assert "reaches to 20 times the side" in refusal(options(root, units="normalized"), tmp_path / "out.jsonl")
 
 
 def test_names_with_backslashes(write, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,6 +14,7 @@ from converted import converted, detection_row, refusal, run, short, write_lines
 from hypothesis import given
 from hypothesis import strategies as st
 from label_sources import reader
+from PIL import Image
 
 from groundswift.data_converters.formats.label_studio.brush import brush_bounds
 from groundswift.data_converters.formats.label_studio.export import ToLabelStudioOptions
@@ -52,6 +55,19 @@ def write(tmp_path: Path, draw):
 def read(root: Path, tmp_path: Path, **more: Any) -> tuple[list[Any], dict[str, int]]:
     rows, counts = converted(options(root, **more), tmp_path / "out.jsonl")
     return [(Path(row["images"][0]).name, short(row)[3]) for row in rows], counts
+
+
+def png_of(*box: int, size: tuple[int, int] = SIZE_WH) -> str:
+    """A mask as the BitMask tag writes it: black pixels in a box (x1, y1, x2, y2) on a transparent ground."""
+    mask, file = Image.new("RGBA", size), BytesIO()
+    if box:
+        mask.paste((0, 0, 0, 255), box)
+    mask.save(file, "PNG")
+    return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
+
+
+def bitmask(url: str) -> dict[str, Any]:
+    return region("bitmask", imageDataURL=url)
 
 
 REGIONS = {  # name -> (regions, labels and boxes, what is counted)
@@ -101,6 +117,7 @@ REGIONS = {  # name -> (regions, labels and boxes, what is counted)
         [ONE],
         {"attribute-dropped": 2, "image-tag-dropped": 2},
     ),
+    "bit mask": ([bitmask(png_of(16, 8, 48, 24))], [("cat", [16, 8, 48, 24])], {"box-from-mask": 1}),
     "beyond the image": ([region(x=-25, y=50, width=100, height=25)], [("cat", [0, 16, 48, 24])], {"box-clipped": 1}),
     "no size": ([region() | {"original_width": None, "original_height": None}], [ONE], {}),
 }
@@ -283,9 +300,20 @@ BROKEN: dict[str, tuple[Any, str]] = {  # name -> (a task, part of the error)
         task(annotation(region("videorectangle", sequence=[])), id=2, image="b.png"),
         "result 1: type 'videorectanglelabels'; expected",
     ),
-    "bitmask": (
-        task(annotation({"id": "q", "type": "bitmask", "value": {"imageDataURL": "data:,"}}), id=2, image="b.png"),
-        "result 1: type 'bitmask'; expected a region of Label Studio",
+    "no bit mask": (task(annotation(bitmask("data:,")), id=2, image="b.png"), "imageDataURL is 'data:,', not a PNG as base64; expected"),
+    "no PNG": (task(annotation(bitmask("data:image/png;base64,AAAA")), id=2, image="b.png"), "imageDataURL: not a readable image ("),
+    "a broken PNG": (task(annotation(bitmask(png_of(1, 1, 9, 9)[:-40])), id=2, image="b.png"), "a mask that cannot be decoded ("),
+    "no base64": (
+        task(annotation(bitmask("data:image/png;base64,A")), id=2, image="b.png"),
+        "Invalid base64-encoded string",
+    ),
+    "an empty bit mask": (
+        task(annotation(bitmask(png_of())), id=2, image="b.png"),
+        "an empty mask; expected the mask of",
+    ),
+    "a small bit mask": (
+        task(annotation(bitmask(png_of(size=(9, 9)))), id=2, image="b.png"),
+        "a mask of 9x9 px; expected the mask of",
     ),
     "turned": (
         task(annotation(region() | {"image_rotation": 90}), id=2, image="b.png"),
