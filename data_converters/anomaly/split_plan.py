@@ -35,7 +35,7 @@ class Rows:
 
     indexes: list[LineIndex] = field(default_factory=list)
     files: array = field(default_factory=lambda: array("I"))
-    places: array = field(default_factory=lambda: array("Q"))
+    places: array = field(default_factory=lambda: array("q"))
     stages: array = field(default_factory=lambda: array("B"))
     frames: array = field(default_factory=lambda: array("I"))
     numbers: dict[str, int] = field(default_factory=dict)
@@ -68,7 +68,7 @@ def read_rows(paths: Sequence[str], log: IssueLog, progress: Progress) -> Rows:
     rows, place = Rows(), MediaKeys(False)
     for file, path in enumerate(paths):
         rows.indexes.append(LineIndex.of(path))
-        for row in json_rows(rows.indexes[file], log, progress):
+        for row in json_rows(rows.indexes[file], log, progress, lambda raw: None):  # each row is needed whole
             rows.add(file, row, place, log)
         rows.indexes[file].settle(log)
     return rows
@@ -208,7 +208,7 @@ class SplitPlan(NamedTuple):
 
     def lines(self, progress: Progress = lambda rows: None) -> Iterator[tuple[int, bytes]]:
         """(number of the file, line) of every row of every file, then the list of frames."""
-        files, places = np.frombuffer(self.rows.files, np.uint32), np.frombuffer(self.rows.places, np.uint64)
+        files, places = np.frombuffer(self.rows.files, np.uint32), np.frombuffer(self.rows.places, np.int64)
         for number, file in enumerate(self.files):
             for line in copied_lines(self.rows.indexes, files[file.rows], places[file.rows], progress):
                 yield number, line

@@ -62,6 +62,7 @@ def test_a_few_kills(tmp_path):
 
 
 @pytest.mark.recipes
+@pytest.mark.timeout(1800)
 def test_fifty_kills(tmp_path):
     killed_and_continued(tmp_path / "out", 50)
 

@@ -220,5 +220,6 @@ def test_a_few_kills(lab):
 
 
 @pytest.mark.recipes
+@pytest.mark.timeout(1800)
 def test_fifty_kills(lab):
     killed_and_continued(lab, 50, 2)
