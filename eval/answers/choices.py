@@ -23,12 +23,20 @@ plain = normalizer(["nfkc", "casefold", "whitespace", "punctuation"])
 
 
 def options_in(question: str) -> dict[str, str]:
-    """The options that a question lists, from A on: `A. a dog B. a cat` -> {A: a dog, B: a cat}; {} where it lists none."""
+    """The options that a question lists, from A on: `A. a dog B. a cat` -> {A: a dog, B: a cat}; {} where it lists none.
+
+    Where no option before has a line break, the last one ends with its line: an instruction may follow.
+    """
     found: dict[str, str] = {}
     for letter, text in LISTED.findall(question):
         if letter == chr(ord("A") + len(found)):
             found[letter] = text.strip()
-    return found if len(found) > 1 else {}
+    if len(found) < 2:
+        return {}
+    *others, last = found
+    if not any("\n" in found[letter] for letter in others):
+        found[last] = found[last].partition("\n")[0]
+    return {letter: " ".join(text.split()) for letter, text in found.items()}
 
 
 def options_of(choices: str, question: str) -> dict[str, str]:

@@ -74,7 +74,10 @@ class Columns(NamedTuple):
 
 @dataclass
 class Question:
-    """A question, its true answers, the groups that it is in, what a report shows, and `more` columns by name."""
+    """A question, its true answers, the groups that it is in, what a report shows, and `more` columns by name.
+
+    `asked`: its text with its line breaks, by which the options that it lists are read.
+    """
 
     sample_id: int | str | None
     text: str
@@ -83,6 +86,10 @@ class Question:
     media: str = ""
     size_wh: tuple[int, int] = (0, 0)
     more: dict[str, Any] = field(default_factory=dict)
+    asked: str = ""
+
+    def __post_init__(self) -> None:
+        self.asked = self.asked or self.text
 
 
 @dataclass
@@ -205,7 +212,8 @@ def question_of(row: TextRow, columns: Columns) -> Question | Problem:
         return Problem("truth-empty", "the true answer is empty", "text")
     groups = tuple(f"{name}: {str(getattr(row, columns.attribute(name)))[:80]}" for name in columns.groups)
     more = {name: getattr(row, columns.attribute(name)) for name in columns.more}
-    return Question(row.sample_id, row.question(), references, groups, row.media(), row.size_wh or (0, 0), more)
+    asked = TAGS.sub(" ", row.asked()).strip()
+    return Question(row.sample_id, row.question(), references, groups, row.media(), row.size_wh or (0, 0), more, asked)
 
 
 def true_value(row: TextRow, columns: Columns) -> Any:

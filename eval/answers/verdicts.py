@@ -80,10 +80,10 @@ class VerdictRules:
 
     def verdict(self, sample: TextSample) -> Verdict | None:
         """The verdict of a sample; None where its true answers do not say, or say both."""
-        truths = {self.of_text(text, sample.question.text) for text in sample.question.references}
+        truths = {self.of_text(text, sample.question.asked) for text in sample.question.references}
         if len(truths) != 1 or None in truths:
             return None
-        said = self.of_text(sample.text, sample.question.text) if sample.answer is not None else None
+        said = self.of_text(sample.text, sample.question.asked) if sample.answer is not None else None
         return Verdict(truths.pop(), said, self.score(sample, said))
 
     def score(self, sample: TextSample, said: bool | None) -> float | None:
@@ -92,7 +92,7 @@ class VerdictRules:
         With one alternative alone (no top_logprobs) its rest is the other side's. None without log-probabilities, and where no
         alternative says anything.
         """
-        sides = self.sides(sample.question.text)
+        sides = self.sides(sample.question.asked)
         found = [(side, math.exp(value)) for token, value in sample.alternatives if (side := self.side_of(token, sides)) is not None]
         if len(sample.alternatives) == 1 and found and said is not None:
             side, probability = found[0]

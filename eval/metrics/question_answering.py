@@ -166,7 +166,7 @@ class QuestionAnswering(TextMetric):
         """Whether the chosen option is a true one, None where that is undefined; the option; whether the true answers name none."""
         if not (choices := self.options.get("choices")):
             return None, None, False
-        options = options_of(choices, sample.question.text)
+        options = options_of(choices, sample.question.asked)
         truths = {chosen(text, options) for text in sample.question.references} - {None}
         if not truths:
             return None, None, True

@@ -53,7 +53,7 @@ def judged(samples: Iterable[TextSample]) -> tuple[list[Judged], int]:
     found, without = [], 0
     for sample in samples:
         kind, dataset, verdict = (sample.question.more.get(name) for name in COLUMNS)
-        options = options_in(sample.question.text)
+        options = options_in(sample.question.asked)
         truth = {chosen(text, options) for text in sample.question.references} - {None}
         if not (kind and dataset and verdict and len(truth) == 1):
             without += 1

@@ -56,6 +56,15 @@ def test_its_own_reading_takes_the_last_letter_else_the_closest_option(text, let
         assert read_own(text, OPTIONS) == letter
 
 
+def test_what_follows_the_last_choice_is_no_part_of_it(tmp_path):
+    """`No.` is closer to `Yes.` than to `No.` with an instruction behind it."""
+    asked = "Any defect?\nA. Yes.\nB. No.\nAnswer with the letter of the right choice."
+    row = question(1, "VisA", "Object Details", "normal", "No.", truth="B")
+    row["messages"][0]["content"] = f"<image>{asked}"
+    found = scored("anomaly", tmp_path, [row], "--mmad")
+    assert (found["mmad"], found["mmad_own"]) == (1.0, 1.0)
+
+
 def test_other_rows_are_refused_and_some_are_counted(tmp_path):
     others = [text_row(number, "A", "A", QUESTION) for number in range(2)]
     assert "no row states its subtask, dataset and verdict" in refused("anomaly", tmp_path, others, "--mmad")

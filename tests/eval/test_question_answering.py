@@ -234,3 +234,22 @@ def test_numbers_without_a_folder(tmp_path):
     done = call("question-answering", write_rows(tmp_path / "r.jsonl", ROWS), "--json")
     assert json.loads(done.stdout)["exact"] == 0.2
     assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What?\nA. a dog\nB. a cat\nAnswer with A or B only.", {"A": "a dog", "B": "a cat"}),
+        ("What? A. a dog B. a cat\nAnswer.", {"A": "a dog", "B": "a cat"}),
+        ("What?\nA. a dog\n  that runs\nB. a cat\n  that sleeps", {"A": "a dog that runs", "B": "a cat that sleeps"}),
+        ("What? A. a dog B. a cat", {"A": "a dog", "B": "a cat"}),
+        ("What?\nA. a dog\nAnswer.", {}),
+    ],
+)
+def test_an_instruction_behind_the_options_is_no_part_of_the_last(question, expected):
+    assert options_in(question) == expected
+
+
+def test_the_text_of_the_last_option_chooses_it(tmp_path):
+    row = text_row(1, "a cat", "B", "What?\nA. a dog\nB. a cat\nAnswer with A or B only.")
+    assert scored("question-answering", tmp_path, [row], "--choices", "letters")["choice"] == 1
