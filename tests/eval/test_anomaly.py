@@ -108,6 +108,11 @@ def test_an_answer_says_what_it_begins_with(text, said):
     assert RULES.said(text) is said
 
 
+def test_the_longest_declared_text_counts():
+    rules = VerdictRules.of(["no lid"], ["no"], BUILT_IN)
+    assert [rules.said(text) for text in ("No lid on it", "No.", "Nobody")] == [True, False, None]
+
+
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=30))
 def test_the_area_is_the_share_of_pairs_in_the_right_order(pairs):
     """Against the definition, all pairs of a positive and a negative."""
