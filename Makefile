@@ -76,6 +76,7 @@ bench: install ## the measured claims, each next to the usual way, and all again
 	python benchmarks/parse.py
 	python benchmarks/convert.py
 	python benchmarks/rows.py
+	python benchmarks/growth.py
 	python benchmarks/training.py
 	python benchmarks/infer.py
 	python benchmarks/watch.py

@@ -8,6 +8,7 @@ set -euo pipefail
 RECIPES=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 RECIPE=$(cd "$(dirname "${BASH_SOURCE[-1]}")" && pwd)/$(basename "${BASH_SOURCE[-1]}")
 DRY_RUN=${DRY_RUN:-}
+declare -A STARTED=() # what runs side by side with the recipe, name -> its process group; it ends with the recipe
 SHOWN="^(CUDA_VISIBLE_DEVICES|NPROC_PER_NODE|NNODES|NODE_RANK|MASTER_ADDR|MASTER_PORT|(IMAGE_|VIDEO_)?(MAX|MIN)_(PIXELS|TOKEN_NUM)|FPS|FPS_M.._FRAMES|QWENVL_BBOX_FORMAT|GROUNDSWIFT_.*)=" # printed before a command of swift
 export HF_HUB_OFFLINE="${HF_HUB_OFFLINE-}" TOKENIZERS_PARALLELISM="${TOKENIZERS_PARALLELISM:-false}"
 
@@ -137,9 +138,45 @@ serve() {
   as_typed "$@" >> "$LOG"
   setsid "$@" >> "$LOG" 2>&1 9>&- &
   SERVER=$!
-  trap 'kill -- "-$SERVER" 2> /dev/null || true' EXIT
+  STARTED[server]=$SERVER
+  trap end_started EXIT
   python "$RECIPES/export/wait_for_server.py" "http://127.0.0.1:$PORT/health" --process "$SERVER" --seconds "$WAIT" ||
     stop "the server did not start; the end of $LOG: $(tail -n 5 "$LOG" | cut -c 1-300)"
+}
+
+# start FUNCTION: run a function of the recipe side by side with what follows. What it prints is kept until `finish`, and it has a log of its own.
+start() {
+  if [ -n "$DRY_RUN" ]; then
+    "$1"
+    return 0
+  fi
+  echo "($1 runs side by side with what follows)"
+  set -m # gives it a process group, so that all of it can be ended
+  (
+    set +m
+    LOG=$OUT/log-$1.txt "$1"
+  ) > "$OUT/printed-$1.txt" 2>&1 < /dev/null &
+  set +m
+  STARTED[$1]=$!
+  trap end_started EXIT
+}
+
+# finish FUNCTION: wait for it, and print what it has printed. Its failure ends the recipe.
+finish() {
+  local status=0
+  [ -z "$DRY_RUN" ] || return 0
+  wait "${STARTED[$1]}" || status=$?
+  unset "STARTED[$1]"
+  cat "$OUT/printed-$1.txt"
+  [ ! -e "$OUT/log-$1.txt" ] || cat "$OUT/log-$1.txt" >> "$LOG"
+  rm -f "$OUT/printed-$1.txt" "$OUT/log-$1.txt"
+  [ "$status" -eq 0 ] || exit "$status"
+}
+
+# end_started: end what still runs when the recipe ends early.
+end_started() {
+  local pid
+  for pid in "${STARTED[@]}"; do kill -TERM -- "-$pid" 2> /dev/null || true; done
 }
 
 # best_checkpoint FOLDER: the checkpoint with the best metric of a training, or the last one if no metric was watched.

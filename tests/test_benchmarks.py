@@ -266,3 +266,15 @@ def test_rows_times_lint_mix_and_split():
     result = json.loads(shown.stdout)
     assert result["commands"].keys() == {"lint", "mix", "split"}
     assert all(row["times_faster"] > 0 and row["share_of_copy_speed"] > 0 for row in result["commands"].values())
+
+
+def test_growth_measures_every_command_and_draws_them(tmp_path):
+    command = [sys.executable, BENCHMARKS / "growth.py", "--least", "100", "--most", "1000", "--plot", tmp_path / "growth.svg", "--json"]
+    shown = subprocess.run(command, capture_output=True, text=True)
+    assert shown.stdout, shown.stderr
+    result = json.loads(shown.stdout)
+    assert all([point["boxes"] for point in points] == [100, 1000] for points in result.values())
+    assert all(point["cpu_s"] > 0 and point["bytes"] > 1e7 for points in result.values() for point in points)
+    drawing = (tmp_path / "growth.svg").read_text()
+    assert drawing.count("<circle") == 2 * 2 * len(result)
+    assert all(name in drawing for name in result)

@@ -28,20 +28,37 @@ export HF_HUB_OFFLINE=1
 ON_CPU=(--torch_dtype float32 --attn_impl sdpa) # what a model this small wants anywhere
 PREDICT=(--external_plugins "$PLUGIN" --temperature 0 --max_new_tokens 160 --max_batch_size 50)
 
-step "draw images and write swift rows"
-seed=11
-for part in "train $TRAIN" "val $VAL" "test $TEST"; do
-  read -r name count <<< "$part"
-  run python "$HERE/draw.py" night --count "$count" --seed "$seed" --out "$OUT/data/$name"
-  run groundswift convert coco "$OUT/data/$name/annotations.json" --images "$OUT/data/$name/images" --out "$OUT/data/$name.jsonl"
-  seed=$((seed + 1))
-done
+# part NAME COUNT SEED: draw images and write swift rows.
+part() {
+  run python "$HERE/draw.py" night --count "$2" --seed "$3" --out "$OUT/data/$1"
+  run groundswift convert coco "$OUT/data/$1/annotations.json" --images "$OUT/data/$1/images" --out "$OUT/data/$1.jsonl"
+}
 
+# scored NAME RESULT OPTION...: score the answers of a model.
+scored() {
+  show groundswift eval coco-map "$2" --gt "$OUT/data/test/annotations.json" --images "$OUT/data/test/images" \
+    --family qwen2_vl --out "$OUT/$1" "${@:3}"
+}
+
+# before: the base model, without training.
+before() {
+  run swift infer --model "$MODEL" --model_type qwen2_vl --template qwen2_vl_grounding "${PREDICT[@]}" "${ON_CPU[@]}" \
+    --val_dataset "$OUT/data/test.jsonl" --result_path "$OUT/before.jsonl"
+  scored before "$OUT/before.jsonl"
+}
+
+# after: the scores of the trained model's answers, each box with confidence 1.
+after() {
+  scored after "$OUT/after.jsonl" --intervals
+}
+
+step "draw images and write swift rows"
+part test "$TEST" 13
 step "before: the base model on $TEST held-out images"
-run swift infer --model "$MODEL" --model_type qwen2_vl --template qwen2_vl_grounding "${PREDICT[@]}" "${ON_CPU[@]}" \
-  --val_dataset "$OUT/data/test.jsonl" --result_path "$OUT/before.jsonl"
-show groundswift eval coco-map "$OUT/before.jsonl" --gt "$OUT/data/test/annotations.json" --images "$OUT/data/test/images" \
-  --family qwen2_vl --out "$OUT/before"
+start before
+step "draw the images to train on"
+part train "$TRAIN" 11
+part val "$VAL" 12
 
 step "fine-tune with LoRA: $STEPS steps"
 run swift sft --model "$MODEL" --model_type qwen2_vl --template qwen2_vl_grounding --custom_register_path "$PLUGIN" \
@@ -50,19 +67,19 @@ run swift sft --model "$MODEL" --model_type qwen2_vl --template qwen2_vl_groundi
   --learning_rate 2e-3 --lr_scheduler_type cosine --warmup_ratio 0.05 --per_device_train_batch_size 16 --gradient_accumulation_steps 1 \
   --max_steps "$STEPS" --eval_strategy steps --eval_steps "$EVERY" --save_steps "$EVERY" --logging_steps 15 \
   --predict_with_generate true --eval_metric coco_map --metric_for_best_model AP --per_device_eval_batch_size 48 --max_new_tokens 160 \
-  --use_logits_to_keep true --gradient_checkpointing false --check_model false --fp16 false "${ON_CPU[@]}" \
+  --use_logits_to_keep true --gradient_checkpointing false --check_model false --fp16 false "${ON_CPU[@]}" --report_to none \
   --output_dir "$OUT/lora" --add_version false --seed 1 "$@"
 
 step "after: merge the adapter, and the same held-out images"
 CHECKPOINT=$OUT/lora/checkpoint-$STEPS
 run swift infer --adapters "$CHECKPOINT" --merge_lora true "${PREDICT[@]}" --logprobs true \
   --val_dataset "$OUT/data/test.jsonl" --result_path "$OUT/after.jsonl"
-show groundswift eval coco-map "$OUT/after.jsonl" --gt "$OUT/data/test/annotations.json" --images "$OUT/data/test/images" \
-  --family qwen2_vl --intervals --out "$OUT/after"
+start after
+finish before
 
 step "the same answers, the confidence of a box from its tokens"
-show groundswift eval coco-map "$OUT/after.jsonl" --gt "$OUT/data/test/annotations.json" --images "$OUT/data/test/images" \
-  --family qwen2_vl --score logprob --intervals --out "$OUT/after-logprob"
+scored after-logprob "$OUT/after.jsonl" --score logprob --intervals
+finish after
 
 step "report"
 show groundswift eval compare "$OUT/before" "$OUT/after" --names before,after --images "$OUT/data/test/images" \

@@ -17,6 +17,7 @@ import numpy as np
 from groundswift.row_view import RowView, short
 
 from ..line_index import key64
+from ..typed_row import Corners, TypedRow
 from .box_counts import BoxCounts, SetFinding
 from .checks_boxes import Box
 from .findings import Place
@@ -43,16 +44,28 @@ class ClassCount:
     listed: int = 0
 
 
-class PlainRow(NamedTuple):
-    """What is counted of a row that nothing is wrong with: how many `boxes` and `images` it has, the `labels` of the boxes, whether it is a
-    `detection` row, its id, and 64 bits of its `question`."""
+class Talk(NamedTuple):
+    """What the checks of a whole row know of a conversation without findings. `ref_of_box`: None where each label has its box, in order;
+    `question`: 64 bits of the first one."""
 
-    boxes: int
-    images: int
-    labels: Sequence[str]
+    ref_of_box: tuple[int | None, ...] | None
     detection: bool
-    sample_id: object
     question: int
+
+    @classmethod
+    def of(cls, view: RowView) -> Talk:
+        refs = view.pairing.ref_of_box
+        in_order = len(view.refs or ()) == len(refs) and refs == list(range(len(refs)))
+        return cls(None if in_order else tuple(refs), view.is_detection, question_key(view))
+
+
+class PlainRow(NamedTuple):
+    """A row that nothing is wrong with, the labels of its boxes, and its conversation."""
+
+    row: TypedRow
+    boxes: Sequence[Corners]
+    labels: Sequence[str]
+    talk: Talk
 
 
 def question_key(view: RowView) -> int:
@@ -72,6 +85,7 @@ class SetFacts:
         self.labels: dict[str, ClassCount] = {}
         self.box_counts = BoxCounts()
         self.id_types: dict[str, dict[type, Place]] = {}
+        self._last_type: type | None = None
         self._places, self._ids, self._lines = array("Q"), array("q"), array("q")
 
     def add(self, view: RowView, raw: bytes, place: Place, boxes: Sequence[Box]) -> None:
@@ -79,7 +93,7 @@ class SetFacts:
         detection = view.is_detection
         self._count(len(view.boxes or ()), len(view.images), detection)
         sample_id = view.row.get("sample_id")
-        self._note(raw, place, sample_id, question_key(view))
+        self._note(raw, place.file, place.line, sample_id, question_key(view))
         for rule, lacks in (("rows-mixed", not view.has_messages), ("rejected-missing", view.row.get("rejected_response") is None)):
             if lacks:
                 self.lacking.setdefault(rule, [0, place])[0] += 1
@@ -89,12 +103,30 @@ class SetFacts:
                 if len(box.numbers) == 4:
                     self.box_counts.add(box, place)
 
-    def add_plain(self, row: PlainRow, raw: bytes, place: Place) -> None:
+    def add_plain(self, plain: PlainRow, raw: bytes, file: str, line: int) -> None:
         """One row that nothing is wrong with; its boxes are counted elsewhere."""
-        self._count(row.boxes, row.images, row.detection)
-        self._note(raw, place, row.sample_id, row.question)
-        self.lacking.setdefault("rejected-missing", [0, place])[0] += 1
-        self._add_labels(row.labels, row.boxes > 0, row.detection, place)
+        row, boxes, labels, talk = plain
+        self._count(len(boxes), len(row.images), talk.detection)
+        self._note(raw, file, line, row.sample_id, talk.question)
+        lacking = self.lacking.get("rejected-missing")
+        if lacking:
+            lacking[0] += 1
+        else:
+            self.lacking["rejected-missing"] = [1, Place.of(file, line, row.sample_id)]
+        if boxes and not self.labels.keys() >= set(labels):
+            self._add_labels(labels, True, talk.detection, Place.of(file, line, row.sample_id))
+        elif boxes:
+            self._count_labels(labels, talk.detection)
+
+    def _count_labels(self, labels: Sequence[str], detection: bool) -> None:
+        """Count labels of one row, all of which are known."""
+        known = self.labels
+        for label in labels:
+            count = known[label]
+            count.boxes += 1
+            count.listed += detection
+        for label in labels if len(labels) == 1 else set(labels):
+            known[label].rows += 1
 
     def _count(self, boxes: int, images: int, detection: bool) -> None:
         self.rows += 1
@@ -103,13 +135,16 @@ class SetFacts:
         self.negatives += not boxes
         self.detections += detection
 
-    def _note(self, raw: bytes, place: Place, sample_id: object, question: int) -> None:
+    def _note(self, raw: bytes, file: str, line: int, sample_id: object, question: int) -> None:
         """Keep what tells whether a row repeats another: its line, and its id with its question."""
-        if not self.files or self.files[-1] != place.file:
-            self.files.append(place.file)
-        self._places.append((len(self.files) - 1) << LINE_BITS | place.line)
+        if not self.files or self.files[-1] != file:
+            self.files.append(file)
+            self._last_type = None
+        self._places.append((len(self.files) - 1) << LINE_BITS | line)
         self._lines.frombytes(blake2b(raw.strip(), digest_size=8).digest())
-        self._note_type(sample_id, place)
+        if type(sample_id) is not self._last_type:
+            self._last_type = type(sample_id)
+            self._note_type(sample_id, Place.of(file, line, sample_id))
         if type(sample_id) is str or type(sample_id) is bool:
             sample_id = key64(repr(sample_id))
         self._ids.append(hash((question, sample_id)) or 1 if type(sample_id) is int else 0)

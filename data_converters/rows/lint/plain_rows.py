@@ -17,63 +17,27 @@ from numpy.typing import NDArray
 
 from groundswift.row_view import RowView
 
-from ..typed_row import Corners, TypedRow, typed_row
+from ..typed_row import TypedRow, typed_row
 from .checks_images import ImageCheck
 from .checks_labels import label_problems
 from .checks_rows import check_conversation
-from .checks_set import PlainRow, question_key
+from .checks_set import PlainRow, Talk
 
 LONGEST_SIDE = 1 << 31  # px
 MOST_TALKS, MOST_LABELS = 2_000, 50_000  # that are remembered
 Key = tuple[bytes, int, int, int, bool]
 
 
-class Talk(NamedTuple):
-    """What the checks of a whole row know of a conversation without findings. `ref_of_box`: None where each label has its box, in order."""
-
-    ref_of_box: tuple[int | None, ...] | None
-    detection: bool
-    question: int
-
-    @classmethod
-    def of(cls, view: RowView) -> Talk:
-        refs = view.pairing.ref_of_box
-        in_order = len(view.refs or ()) == len(refs) and refs == list(range(len(refs)))
-        return cls(None if in_order else tuple(refs), view.is_detection, question_key(view))
-
-
-class Candidate(NamedTuple):
-    """A row that has no finding if its boxes have an area inside their image, and its images are as it says."""
-
-    row: TypedRow
-    boxes: Sequence[Corners]
-    talk: Talk
-
-    def facts(self) -> PlainRow:
-        """What is counted of it."""
-        refs = self.row.objects.ref if self.row.objects else []
-        labels = refs
-        if self.talk.ref_of_box is not None:
-            labels = [refs[ref] for ref in self.talk.ref_of_box if ref is not None] or refs
-        return PlainRow(len(self.boxes), len(self.row.images), labels, self.talk.detection, self.row.sample_id, self.talk.question)
-
-    def sound_images(self, checks: Sequence[ImageCheck]) -> bool:
-        """Whether the opened images are as the row says, and nothing is wrong with them."""
-        first = checks[0]
-        upright = first.orientation == 1 and first.size_wh == tuple(self.row.size_wh)
-        return upright and not any(check.findings for check in checks)
-
-
 class PlainRows:
-    """Reads candidates, and remembers conversations and labels without findings."""
+    """Reads plain rows, and remembers conversations and labels without findings."""
 
     def __init__(self, family: str | None) -> None:
         self.family = family
         self._talks: dict[Key, Talk] = {}
         self._labels: set[str] = set()
 
-    def read(self, raw: bytes) -> Candidate | None:
-        """A line as a candidate; None if it is none."""
+    def read(self, raw: bytes) -> PlainRow | None:
+        """A row that is plain if its boxes have an area inside their image (`BoxTable`) and its images are as it says; None for others."""
         row = typed_row(raw)
         if row is None or not (row.images and is_size(row.size_wh) and all(map(str.strip, row.images))):
             return None
@@ -83,7 +47,10 @@ class PlainRows:
         grounded = row.prompt is not None and row.prompt.startswith("phrase_grounding.")
         key = (bytes(row.messages), len(row.images), len(refs), len(boxes), grounded)
         talk = self._talks.get(key) or self._read_talk(key, raw)
-        return talk and Candidate(row, boxes, talk)
+        if talk is None:
+            return None
+        labels = refs if talk.ref_of_box is None else [refs[ref] for ref in talk.ref_of_box if ref is not None] or refs
+        return PlainRow(row, boxes, labels, talk)
 
     def _are_sound(self, labels: Sequence[str]) -> bool:
         if any(label_problems(label, self.family) for label in labels):
@@ -108,6 +75,13 @@ class PlainRows:
         return talk
 
 
+def sound_images(row: TypedRow, checks: Sequence[ImageCheck]) -> bool:
+    """Whether the opened images are as the row says, and nothing is wrong with them."""
+    first = checks[0]
+    upright = first.orientation == 1 and first.size_wh == tuple(row.size_wh)
+    return upright and not any(check.findings for check in checks)
+
+
 def is_size(size_wh: object) -> bool:
     """Whether a value from a file is a width and a height in px."""
     if type(size_wh) is not list or len(size_wh) != 2:
@@ -117,7 +91,7 @@ def is_size(size_wh: object) -> bool:
 
 
 class BoxTable(NamedTuple):
-    """The N boxes of some candidates: `boxes_xyxy_px` (N, 4), the sizes of their images, and of which candidate each is."""
+    """The N boxes of some rows: `boxes_xyxy_px` (N, 4), the sizes of their images, and of which row each is."""
 
     boxes_xyxy_px: NDArray[np.float64]
     widths_px: NDArray[np.int64]
@@ -125,13 +99,13 @@ class BoxTable(NamedTuple):
     owners: NDArray[np.int64]
 
     @classmethod
-    def of(cls, candidates: Sequence[Candidate]) -> BoxTable:
-        counts = np.fromiter((len(each.boxes) for each in candidates), np.int64, len(candidates))
-        numbers = chain.from_iterable(chain.from_iterable(each.boxes for each in candidates))
+    def of(cls, rows: Sequence[PlainRow]) -> BoxTable:
+        counts = np.fromiter((len(each.boxes) for each in rows), np.int64, len(rows))
+        numbers = chain.from_iterable(chain.from_iterable(each.boxes for each in rows))
         boxes = np.fromiter(numbers, np.float64, 4 * int(counts.sum())).reshape(-1, 4)
-        sides = chain.from_iterable(each.row.size_wh for each in candidates)
-        widths, heights = np.fromiter(sides, np.int64, 2 * len(candidates)).reshape(-1, 2).T
-        owners = np.repeat(np.arange(len(candidates)), counts)
+        sides = chain.from_iterable(each.row.size_wh for each in rows)
+        widths, heights = np.fromiter(sides, np.int64, 2 * len(rows)).reshape(-1, 2).T
+        owners = np.repeat(np.arange(len(rows)), counts)
         return cls(boxes, widths[owners], heights[owners], owners)
 
     def plain(self) -> NDArray[np.bool_]:

@@ -25,10 +25,10 @@ from .checks_boxes import readable_boxes
 from .checks_images import ImageCheck, ImageChecks, check_image, check_sizes, check_videos, frame_sizes, path_of, sources_of
 from .checks_rejected import check_rejected, check_turns
 from .checks_rows import TokenCounter, check_length
-from .checks_set import SetFacts
+from .checks_set import PlainRow, SetFacts
 from .findings import Findings, Place
 from .fix import fixed_row
-from .plain_rows import BoxTable, Candidate, PlainRows
+from .plain_rows import BoxTable, PlainRows, sound_images
 from .rules import RULES
 
 THREADS = 4  # of a process, which open images
@@ -78,9 +78,13 @@ class _Row(NamedTuple):
 
     number: int
     raw: bytes
-    candidate: Candidate | None
+    plain: PlainRow | None
     line: Line | None
-    checks: Future[list[ImageCheck]] | None
+    checks: list[Future[ImageCheck]]
+
+    def image_checks(self) -> list[ImageCheck]:
+        """The checks of its images, none if no image is opened."""
+        return [check.result() for check in self.checks]
 
 
 @dataclass
@@ -127,7 +131,7 @@ class BlockCheck:
                 if isinstance(row, bytes):
                     found.lines.append(row)
                 elif index in plain:
-                    found.facts.add_plain(row.candidate.facts(), row.raw, Place.of(task.file, row.number, row.candidate.row.sample_id))
+                    found.facts.add_plain(row.plain, row.raw, task.file, row.number)
                     found.lines += [row.raw] if self.fix else []
                 else:
                     found.lines += self._checked(row, task.file, found)
@@ -135,29 +139,33 @@ class BlockCheck:
     def _rows(self, task: _Task, found: Checked, threads: ThreadPoolExecutor | None) -> list[_Row | bytes]:
         """The rows of a block, and with --fix its other lines; the checks of their images start."""
         read, rows, left = self._plain.read if self._plain else lambda raw: None, [], task.left
+        check_of: dict[str, Future[ImageCheck]] = {}  # many rows may have the same image
         if task.block.too_long:
             (line,) = lines_in(task.block)
             found.findings.add(line.rule, Place(task.file, line.number), line.problem)
         for number, raw in enumerate(BytesIO(task.block.data), task.block.number):
             if left == 0:
                 break
-            candidate, line = read(raw), None
-            if candidate is None and (line := line_of(number, raw)).row is None:
+            plain, line = read(raw), None
+            if plain is None and (line := line_of(number, raw)).row is None:
                 if line.rule:
                     found.findings.add(line.rule, Place(task.file, number), line.problem)
                 rows += [raw] if self.fix else []
                 continue
             left = left and left - 1
-            sources = () if threads is None else candidate.row.images if candidate else sources_of(RowView.of(line.row))
-            rows.append(_Row(number, raw, candidate, line, threads.submit(_check_all, sources, self._image_check) if sources else None))
+            sources = () if threads is None else plain.row.images if plain else sources_of(RowView.of(line.row))
+            for source in sources:
+                if source not in check_of:
+                    check_of[source] = threads.submit(_check, source, self._image_check)
+            rows.append(_Row(number, raw, plain, line, [check_of[source] for source in sources]))
         return rows
 
     def _plain_rows(self, rows: Sequence[_Row | bytes], found: Checked, file: str) -> set[int]:
         """The indices of the rows without findings. Their boxes are counted."""
-        indexes = [index for index, row in enumerate(rows) if isinstance(row, _Row) and row.candidate]
+        indexes = [index for index, row in enumerate(rows) if isinstance(row, _Row) and row.plain]
         if self._image_check:
-            indexes = [index for index in indexes if rows[index].candidate.sound_images(rows[index].checks.result())]
-        table = BoxTable.of([rows[index].candidate for index in indexes])
+            indexes = [index for index in indexes if sound_images(rows[index].plain.row, rows[index].image_checks())]
+        table = BoxTable.of([rows[index].plain for index in indexes])
         broken = set(table.owners[~table.plain()].tolist())
         if broken:
             table = table.at(~np.isin(table.owners, list(broken)))
@@ -165,7 +173,7 @@ class BlockCheck:
 
         def place_of(box: int) -> Place:
             row = rows[indexes[owners[box]]]
-            return Place.of(file, row.number, row.candidate.row.sample_id)
+            return Place.of(file, row.number, row.plain.row.sample_id)
 
         found.facts.box_counts.add_plain(table.boxes_xyxy_px, table.widths_px, table.heights_px, place_of)
         return {index for order, index in enumerate(indexes) if order not in broken}
@@ -174,7 +182,7 @@ class BlockCheck:
         """Check one row as a whole. Returns the line to write with --fix."""
         line, options = row.line or line_of(row.number, row.raw), self.options
         view, place = _viewed(line, file)
-        checks = row.checks.result() if row.checks else []
+        checks = row.image_checks()
         boxes, unreadable = readable_boxes(view, frame_sizes(view, checks))
         findings = [*check_turns(view, boxes, options.family), *unreadable, *_check_row(view, checks, options)]
         findings += check_rejected(view, checks, options.family, findings)
@@ -250,8 +258,8 @@ def _tasks(path: str | Path, limit: int | None, lint: Lint) -> Iterator[_Task]:
         yield _Task(str(path), block, left)
 
 
-def _check_all(sources: list[str], check: Callable[[str], ImageCheck]) -> list[ImageCheck]:
-    return [check(source) if source else ImageCheck() for source in sources]
+def _check(source: str, check: Callable[[str], ImageCheck]) -> ImageCheck:
+    return check(source) if source else ImageCheck()
 
 
 def _cached(images: ImageChecks) -> Callable[[str], ImageCheck]:
