@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundswift.errors import GroundswiftError, error_at
+from groundswift.file_guard import NO_NAMES
 from groundswift.row_view import RowView, image_source, short
 from groundswift.storage import local_copy
 from groundswift.urls import is_url, shown
@@ -211,17 +212,24 @@ class MediaKeys:
             if not text.lower().startswith("file://"):
                 return text
             text = str(local_copy(text))
-        text = self.without_links(os.path.normpath(os.path.join(self.folder, os.path.expanduser(text))))
+        folder, slash, name = text.rpartition("/")
+        if folder and slash and name not in NO_NAMES and "\0" not in text:
+            text = self.in_folder(folder, name)
+        else:
+            text = self.without_links(os.path.normpath(os.path.join(self.folder, os.path.expanduser(text))))
         return text if text.isascii() else unicodedata.normalize("NFC", text)
 
     def without_links(self, path: str) -> str:
-        """What a path leads to. Links of a folder are resolved once."""
-        if "\0" in path:  # not a path
-            return path
-        folder, name = os.path.split(path)
-        if folder not in self.folders:
-            self.folders[folder] = os.path.realpath(folder)
-        path = os.path.join(self.folders[folder], name)
+        """What a path leads to."""
+        return path if "\0" in path else self.in_folder(*os.path.split(path))
+
+    def in_folder(self, folder: str, name: str) -> str:
+        """What a name in a folder leads to. Folders, most of which hold many files, are resolved once."""
+        root = self.folders.get(folder)
+        if root is None:
+            root = os.path.realpath(os.path.normpath(os.path.join(self.folder, os.path.expanduser(folder))))
+            self.folders[folder] = root
+        path = os.path.join(root, name)
         return os.path.realpath(path) if os.path.islink(path) else path
 
 
