@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 SPARE = 1024  # bytes of nothing before and behind the text, so that no place is out of reach
-WORD = 8  # bytes
+WORD, HALF = 8, 4  # bytes
 BUCKET_BITS = 15  # of a table that finds equal numbers
 FEW_BYTES = 2  # of a literal that is compared byte by byte
 MASKS = np.array([(1 << 8 * size) - 1 for size in range(WORD + 1)], np.uint64)  # the first bytes of a word
+HALF_MASKS = MASKS[: HALF + 1].astype(np.uint32)
 MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -50,6 +51,7 @@ class Words:
         nothing = bytes(SPARE)
         self.data = nothing + data + nothing
         self.bytes = np.frombuffer(self.data, np.uint8)
+        self.half_at = np.ndarray((len(self.data) - HALF + 1,), "<u4", self.data, strides=(1,))
         self.at = np.ndarray((len(self.data) - WORD + 1,), "<u8", self.data, strides=(1,))
 
     def runs_of_digits(self) -> tuple[np.ndarray, np.ndarray]:
@@ -93,6 +95,10 @@ class Words:
 
     def numbers(self, ends: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """The whole numbers of up to 8 digits that end at each place, int64: the digits are added by pairs, fours and eights."""
+        if lengths.max(initial=0) <= HALF:
+            halves = self.half_at[ends - HALF] & ~HALF_MASKS[HALF - lengths] & np.uint32(0x0F0F0F0F)
+            halves = halves * np.uint32(10 * 256 + 1) >> np.uint32(8) & np.uint32(0x00FF00FF)
+            return (halves * np.uint32(100 * 65536 + 1) >> np.uint32(16)).astype(np.int64)
         words = self.at[ends - WORD] & ~MASKS[WORD - lengths] & np.uint64(0x0F0F0F0F0F0F0F0F)
         words = words * np.uint64(10 * 256 + 1) >> np.uint64(8) & np.uint64(0x00FF00FF00FF00FF)
         words = words * np.uint64(100 * 65536 + 1) >> np.uint64(16) & np.uint64(0x0000FFFF0000FFFF)

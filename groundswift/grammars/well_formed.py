@@ -57,10 +57,10 @@ class _Scan:
         """Find the boxes; whether there are any."""
         skeleton, words = self.skeleton, self.words
         count = len(skeleton.separators) + 1
-        first = words.before(self.starts, skeleton.anchor)
+        self.anchored = first = words.before(self.starts, skeleton.anchor)
         for separator in {*skeleton.separators, skeleton.joint or ""}:
             if separator.endswith(skeleton.anchor):
-                first &= ~words.before(self.starts, separator)
+                first = first & ~words.before(self.starts - len(skeleton.anchor), separator.removesuffix(skeleton.anchor))
         group = np.flatnonzero(first)
         group = group[group + count <= len(self.starts)]
         found, following = [group], group
@@ -83,8 +83,11 @@ class _Scan:
         """The boxes, and whether what is between their numbers is right."""
         skeleton, runs = self.skeleton, self.runs
         for place, separator in enumerate(skeleton.separators):
-            behind = self.ends[runs + place]
-            self.bad |= (self.starts[runs + place + 1] - behind != len(separator)) | ~self.words.after(behind, separator)
+            behind, following = self.ends[runs + place], runs + place + 1
+            rest = separator.removesuffix(skeleton.anchor)  # of what is not looked at already
+            self.bad |= (self.starts[following] - behind != len(separator)) | ~self.words.after(behind, rest)
+            if rest != separator:
+                self.bad |= ~self.anchored[following]
         columns = [self._numbers_of(runs + place) for place in range(len(skeleton.separators) + 1)]
         if skeleton.decimals:
             columns = [
