@@ -81,35 +81,28 @@ class _Scan:
 
     def read_numbers(self, limit: float | None) -> None:
         """The boxes, and whether what is between their numbers is right."""
-        skeleton, runs = self.skeleton, self.runs
+        skeleton = self.skeleton
+        places = self.runs + np.arange(len(skeleton.separators) + 1)[:, None]
+        starts, ends = self.starts[places], self.ends[places]
+        lengths, gaps = ends - starts, np.array([[len(separator)] for separator in skeleton.separators])
+        self.bad |= (lengths > LONGEST_NUMBER).any(axis=0) | (starts[1:] - ends[:-1] != gaps).any(axis=0)
         for place, separator in enumerate(skeleton.separators):
-            behind, following = self.ends[runs + place], runs + place + 1
             rest = separator.removesuffix(skeleton.anchor)  # of what is not looked at already
-            self.bad |= (self.starts[following] - behind != len(separator)) | ~self.words.after(behind, rest)
+            self.bad |= ~self.words.after(ends[place], rest)
             if rest != separator:
-                self.bad |= ~self.anchored[following]
-        columns = [self._numbers_of(runs + place) for place in range(len(skeleton.separators) + 1)]
+                self.bad |= ~self.anchored[places[place + 1]]
+        lengths = np.minimum(lengths, LONGEST_NUMBER)
+        columns = self.words.numbers(ends, lengths)
         if skeleton.decimals:
-            columns = [
-                (whole * TENS[digits] + part) / TENS[digits] for (whole, _), (part, digits) in zip(columns[::2], columns[1::2], strict=True)
-            ]
-        else:
-            columns = [numbers for numbers, _ in columns]
+            scale = TENS[lengths[1::2]]
+            columns = (columns[::2] * scale + columns[1::2]) / scale
         x1, y1, x2, y2 = corners = skeleton.decode(columns) if skeleton.decode else [columns[place] for place in skeleton.order]
         self.bad |= (x1 > x2) | (y1 > y2)
         if limit is not None:
             self.bad |= (x2 > limit) | (y2 > limit)
-        self.boxes = np.empty((len(runs), len(corners)))
+        self.boxes = np.empty((len(self.runs), len(corners)))
         for place, corner in enumerate(corners):
             self.boxes[:, place] = corner
-
-    def _numbers_of(self, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Runs of digits -> the numbers, and how many digits they have."""
-        ends = self.ends[runs]
-        lengths = ends - self.starts[runs]
-        self.bad |= lengths > LONGEST_NUMBER
-        lengths = np.minimum(lengths, LONGEST_NUMBER)
-        return self.words.numbers(ends, lengths), lengths
 
     def read_labels(self) -> None:
         """Where the labels are, which they are, and whether what is around them is right."""
