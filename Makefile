@@ -74,6 +74,7 @@ bench: install ## the measured claims, each next to the usual way, and all again
 	python benchmarks/logprobs.py
 	python benchmarks/report.py --linear --served
 	python benchmarks/parse.py
+	python benchmarks/parse_engines.py
 	python benchmarks/convert.py
 	python benchmarks/rows.py
 	python benchmarks/growth.py

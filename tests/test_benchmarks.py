@@ -173,6 +173,15 @@ def test_reading_a_truth_is_timed_with_its_decode():
     assert len({row["boxes"] for row in found["ways"].values()}) == 1
 
 
+def test_libraries_that_find_boxes_find_the_same():
+    command = [sys.executable, BENCHMARKS / "parse_engines.py", "--boxes", "120", "--repeats", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for rows in json.loads(done.stdout).values():
+        assert rows["parse_many"]["boxes_per_s"] > 0
+        assert len(rows) > 4
+
+
 def test_log_probabilities_are_timed():
     done = subprocess.run([sys.executable, BENCHMARKS / "logprobs.py", *SMALL, "--non-ascii"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
