@@ -60,19 +60,17 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def with_own_ids(template: Any, literals: dict[int, str]) -> None:
-    """Let `_encode` of one template use its own tokenizer's ids where swift wrote the official numbers into the code. Tests only."""
-    encode = type(template)._encode
+def renumbered(encode: FunctionType, literals: dict[int, str], tokens: Any) -> FunctionType:
+    """swift's `_encode` with a tokenizer's own ids where swift wrote the official numbers into the code. Tests only."""
     missing = set(literals) - set(encode.__code__.co_consts)
     assert not missing, (
         f"swift's {encode.__qualname__} no longer holds the token ids {sorted(missing)} as numbers: if it finds them by name now, "
         "take them out of KINDS in tests/helpers/zoo.py"
     )
-    own = {number: template.tokenizer.convert_tokens_to_ids(token) for number, token in literals.items()}
+    own = {number: tokens.convert_tokens_to_ids(token) for number, token in literals.items()}
     constants = tuple(own.get(constant, constant) if type(constant) is int else constant for constant in encode.__code__.co_consts)
     code = encode.__code__.replace(co_consts=constants)
-    renumbered = FunctionType(code, encode.__globals__, encode.__name__, encode.__defaults__, encode.__closure__)
-    template._encode = MethodType(renumbered, template)
+    return FunctionType(code, encode.__globals__, encode.__name__, encode.__defaults__, encode.__closure__)
 
 
 class Zoo:
@@ -116,7 +114,7 @@ class Zoo:
         )
         template.set_mode("train")
         if kind.literals and type(template)._encode is TEMPLATE_MAPPING[kind.stock].template_cls._encode:
-            with_own_ids(template, kind.literals)
+            template._encode = MethodType(renumbered(type(template)._encode, kind.literals, template.tokenizer), template)
         return template
 
     def template(self, name: str, suffix: str = "_grounding") -> Any:
