@@ -100,19 +100,20 @@ def convert_options(say: Words) -> Iterator[Row]:
 
 def families(say: Words) -> str:
     """The table of families; the example of each is written by the real formatter."""
-    from groundswift.family_docs import facts, one_line
+    from groundswift.family_docs import facts, one_line, step_text
 
     rows = (
         (
             code(fact["family"]),
             ", ".join(map(code, fact["templates"])) or say("families.read-only", "(read only)"),
             code(fact["space"]),
+            step_text(fact["step_px_at_640x480"]),
             code(one_line(fact["example"])),
             code(one_line(fact["empty_answer"])),
         )
         for fact in facts()
     )
-    return say.table("family;template;space;a dog at (141, 203), (364, 425) of 640 x 480 px;no object", rows)
+    return say.table("family;template;space;step at 640 x 480 px;a dog at (141, 203), (364, 425) of 640 x 480 px;no object", rows)
 
 
 def family_traps(say: Words) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from .spaces import SPACES
 
 SIZE_WH = (640, 480)
 DOG_XYXY_PX = (141.4, 203.0, 364.2, 425.3)
-COLUMNS = ("family", "template", "space", "a dog at (141, 203), (364, 425) of 640 x 480 px", "no object")
+COLUMNS = ("family", "template", "space", "step at 640 x 480 px", "a dog at (141, 203), (364, 425) of 640 x 480 px", "no object")
 
 
 def example(row: Family) -> str:
@@ -28,6 +28,17 @@ def example(row: Family) -> str:
     return format_answer([Located("dog", (x1, y1, x2, y2))], row.name)
 
 
+def step_px(row: Family) -> list[float]:
+    """The step of the last written digit in px of an image of 640 x 480 px (x, y): no box is more exact than half of it."""
+    model_input_wh = resized_wh(SIZE_WH, row.name) if row.resize_factor else None
+    return [round(step, 3) for step in row.quantum_px(SIZE_WH, model_input_wh)]
+
+
+def step_text(steps_px: list[float]) -> str:
+    """Both steps for a cell."""
+    return " x ".join(f"{step:.2f}" for step in steps_px)
+
+
 def facts(rows: Iterable[Family] | None = None) -> list[dict[str, Any]]:
     """One dict a family (all of them by default), for JSON: everything that the table declares, and an example."""
     return [
@@ -37,6 +48,7 @@ def facts(rows: Iterable[Family] | None = None) -> list[dict[str, Any]]:
             "space": row.space,
             "space_is": SPACES[row.space].meaning,
             "rounding": SPACES[row.space].rounding,
+            "step_px_at_640x480": step_px(row),
             "axis_order": row.axis_order,
             "labels": row.labels,
             "boxes": row.boxes,
@@ -57,7 +69,7 @@ def markdown(rows: Iterable[Family] | None = None) -> str:
     lines = ["| " + " | ".join(COLUMNS) + " |", "| " + " | ".join(["---"] * len(COLUMNS)) + " |"]
     for row in rows or families().values():
         templates = ", ".join(f"`{name}`" for name in row.templates) or "(read only)"
-        cells = (f"`{row.name}`", templates, f"`{row.space}`", code(example(row)), code(row.empty_answer))
+        cells = (f"`{row.name}`", templates, f"`{row.space}`", step_text(step_px(row)), code(example(row)), code(row.empty_answer))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -79,6 +91,7 @@ def text(rows: Iterable[Family] | None = None) -> str:
         lines = [
             f"{fact['family']}",
             f"  space      {fact['space']}: {fact['space_is']}",
+            f"  step       {step_text(fact['step_px_at_640x480'])} px in an image of 640 x 480 px",
             f"  writes     {one_line(fact['example'])}",
             f"  no object  {one_line(fact['empty_answer'])}",
             f"  templates  {', '.join(fact['templates']) or '(read only)'}",

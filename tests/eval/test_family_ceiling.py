@@ -67,6 +67,21 @@ def test_perfect_answers_are_those_that_the_familys_text_gives(family):
         assert getattr(fast, column.name).tolist() == getattr(slow, column.name).tolist(), column.name
 
 
+@pytest.mark.parametrize("family", BOX_FAMILIES)
+def test_perfect_answers_of_every_family_score_its_ceiling_and_find_every_large_object(family):
+    """Written by its formatter, read by its parser, placed and scored; what is lost is the rounding of its numbers alone."""
+    rows = [CocoAnnotation(n, 1, [10.3 * n, 7.7 * n, 301.4, 177.6]) for n in range(1, 11)]
+    images = [CocoImage(n, f"{n}.jpg", 640, 480) for n in range(1, 11)]
+    truth, rules = truth_from_coco(CocoFile(images, rows, [CocoCategory(1, "cat")])), Rules(family, limits=LIMITS)
+    found = evaluate(truth, through_text(truth, rules)).summary
+    assert (found["AP50"], found["AR100"] > 0.7) == (1.0, True)
+    assert found["AP_ties"] == pytest.approx(ceiling(truth, rules), abs=1e-12)
+
+
+def test_the_families_without_boxes_are_those_that_the_test_of_pointing_scores():
+    assert set(families()) - set(BOX_FAMILIES) == {"molmo", "molmo2"}
+
+
 @pytest.mark.parametrize("federated", [False, True])
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "shikra", "llava", "kosmos2", "florence2"])
 @pytest.mark.parametrize("seed", range(4))
