@@ -72,6 +72,7 @@ bench: install ## the measured claims, each next to the usual way, and all again
 	python benchmarks/eval_command.py
 	python benchmarks/eval_truth.py
 	python benchmarks/logprobs.py
+	python benchmarks/eval_engines.py
 	python benchmarks/report.py --linear --served
 	python benchmarks/parse.py
 	python benchmarks/parse_engines.py

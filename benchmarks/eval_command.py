@@ -45,7 +45,7 @@ def measured(command: list[str], tree: Path, numbers_of: Callable[[str], list[fl
     """Run a command of a build to its end."""
     with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as errors:
         start = time.perf_counter()
-        process = subprocess.Popen(command, env=environment(tree), stdout=printed, stderr=errors)
+        process = subprocess.Popen(command, cwd=tree, env=environment(tree), stdout=printed, stderr=errors)
         _, status, used = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - start
         printed.seek(0), errors.seek(0)

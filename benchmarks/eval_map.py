@@ -34,14 +34,14 @@ TOLERANCE = 1e-9
 TARGETS = {"ratio": 20, "times_as_fast": 3, "gigabytes": 0.9}
 WORKER = """
 import json, sys, time
-try:
-    from groundswift.eval.answers.swift_results import read_answers
-    from groundswift.eval.ground_truth import read_truth
-    from groundswift.eval.metrics.coco_map import Rules, evaluate
-except ImportError:  # as the builds before 2026-11-28 call them
+try:  # first the names before 2026-11-28: an editable installation would lend an earlier build the modules that it lacks
     from groundswift.eval.result_file import read_answers
     from groundswift.eval.truth import read_truth
     from groundswift.eval.coco_map import Rules, evaluate
+except ImportError:
+    from groundswift.eval.answers.swift_results import read_answers
+    from groundswift.eval.ground_truth import read_truth
+    from groundswift.eval.metrics.coco_map import Rules, evaluate
 truth, result = sys.argv[1:]
 start = time.perf_counter(), time.process_time()
 truth = read_truth(truth)
@@ -156,7 +156,8 @@ def scale(images: int, boxes: int, repeats: int, revision: str | None) -> tuple[
 
 def measured(tree: Path, *files: Path) -> dict[str, float]:
     """Seconds, CPU seconds, peak memory in GB and AP of a build, without its start."""
-    done = subprocess.run([sys.executable, "-c", WORKER, *map(str, files)], env=environment(tree), capture_output=True, text=True)
+    command = [sys.executable, "-c", WORKER, *map(str, files)]  # with -c the working directory is the first to be imported from
+    done = subprocess.run(command, cwd=tree, env=environment(tree), capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout)

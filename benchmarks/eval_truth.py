@@ -48,7 +48,7 @@ spent = time.process_time() - start
 def measured(code: str, file: Path) -> dict[str, float]:
     """CPU seconds, peak memory in GB and annotations of one way."""
     command = [sys.executable, "-c", START + code + END, str(file)]
-    done = subprocess.run(command, env=environment(TREE), capture_output=True, text=True)
+    done = subprocess.run(command, cwd=TREE, env=environment(TREE), capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout)

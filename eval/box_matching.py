@@ -177,7 +177,7 @@ def results_of_outcomes(
 
 def boxes_by_image(truth: Truth, boxes: Truth | Predictions, of_boxes: Codes, scores: Iterable[float | None]) -> list[list[DrawnBox]]:
     """For each image of the ground truth its boxes, in their order."""
-    corners = map(tuple, np.round(xywh_to_xyxy(boxes.boxes_xywh_px), 2).tolist())
+    corners = zip(*np.round(xywh_to_xyxy(boxes.boxes_xywh_px), 2).T.tolist(), strict=True)
     columns = (map(truth.category_names.__getitem__, boxes.category_index.tolist()), corners, map(OUTCOMES.__getitem__, of_boxes.tolist()))
     drawn = list(map(DrawnBox, *columns, scores))
     order = np.argsort(boxes.image_index, kind="stable")

@@ -14,6 +14,7 @@ import click
 from groundswift import __version__
 from groundswift.atomic_write import write_whole
 from groundswift.errors import error_at
+from groundswift.gc_control import rare_collection
 
 from .answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there
 from .artifacts import EVALUATION_FILES, check_folder, file_terms, new_folder, pretty_json, reading_terms, run_chunks
@@ -30,7 +31,8 @@ def command_of(kind: type[Metric]) -> click.Command:
     """The subcommand of a metric; its help is the docstring of the class."""
 
     def run(result: Path | None, truth_path: Path | None, out: Path | None, as_json: bool, **options: Any) -> None:
-        evaluate(kind(truth_path=truth_path, **options), result, truth_path, out, as_json)
+        with rare_collection():
+            evaluate(kind(truth_path=truth_path, **options), result, truth_path, out, as_json)
 
     what = "Output folder: metrics.json, run.json, report.html and files of the metric." if kind.writes_run else "Folder for metrics.json."
     title = click.option("--title", default=kind.title or kind.name, show_default=True, help="Title of the report.")

@@ -69,7 +69,9 @@ def sums_at(points: Points, in_order: NDArray) -> NDArray:
 
 def average_precision(points: Points, true: NDArray[np.bool_], false: NDArray[np.bool_], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
     """(T, K) AP from the predictions (T, N) that are TP and FP and the objects (K,) of the classes; NaN where a class has none."""
-    return summed_precision(points, *(counts_at(points, flags) for flags in (true, false)), wanted) / len(RECALLS)
+    numbers, count = numbers_of(points), len(points.last)
+    counts = (np.array([np.bincount(numbers[row], minlength=count) for row in flags]).reshape(len(flags), count) for flags in (true, false))
+    return summed_precision(points, *(within_classes(points, each) for each in counts), wanted) / len(RECALLS)
 
 
 def summed_precision(points: Points, found: NDArray, false: NDArray, wanted: NDArray) -> NDArray:

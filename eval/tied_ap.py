@@ -82,8 +82,7 @@ def false_positives(found: Found, at: int, no_false: NDArray[np.bool_], of: NDAr
 
 def _by_number(found: Found, of: NDArray[np.int64], count: int, pairs: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(T, count) matches by number: some of the pairs, at the thresholds up to their IoU, and of the others (T, R) where it is true."""
-    level = np.searchsorted(IOU_THRESHOLDS, found.pairs.iou[pairs], side="right")
-    cells = np.bincount(of[found.pairs.prediction[pairs]] * (LEVELS + 1) + level, minlength=count * (LEVELS + 1))
+    cells = np.bincount((of[found.pairs.prediction] * (LEVELS + 1) + found.levels)[pairs], minlength=count * (LEVELS + 1))
     sums = cells.reshape(count, LEVELS + 1)[:, :0:-1].T.cumsum(axis=0)[::-1]  # from the highest threshold down
     level, place = np.nonzero(others)
     return sums + np.bincount(level * count + of[found.others[place]], minlength=LEVELS * count).reshape(LEVELS, count)
@@ -106,7 +105,7 @@ def _true_positives_at(
     groups = groups_of(truth, predictions)
     again = np.isin(groups, groups[here[0] != here[1]])
     pairs, others = ~again[kept[found.pairs.prediction]], ~again[kept[found.others]]
-    same = Found(found.pairs.take(pairs), found.others[others], found.matched[:, :, others])
+    same = Found(found.pairs.take(pairs), found.levels[pairs], found.others[others], found.matched[:, :, others])
     true = true_positives(same, 0, ignored, predictions.category_index[kept], classes)
     if again.any():
         part = chosen(predictions, np.flatnonzero(again & here[1]))

@@ -99,10 +99,12 @@ class Found(NamedTuple):
     """What each prediction near an object matches. All others match nothing.
 
     `pairs`: predictions and objects that are near to each other and to nothing else, which match at each threshold up to their IoU, in any
-    order. `others` (R,): the other predictions, `matched` (A, T, R): the index of the object of each, -1 without.
+    order: `levels` (S,) says at how many of ascending thresholds. `others` (R,): the other predictions, `matched` (A, T, R): the index of
+    the object of each, -1 without.
     """
 
     pairs: Pairs
+    levels: NDArray[np.int64]
     others: NDArray[np.int64]
     matched: NDArray[np.int32]
 
@@ -135,7 +137,7 @@ def find_matches(
         ranked, ends = _ranked(truth, predictions, rest._replace(prediction=local), others, as_listed)
         for number, of_area in enumerate(ignored):
             _match_by_rank(ranked, ends, least[:, None], of_area, truth.is_crowd, matched[number])
-    return Found(pairs, others, matched)
+    return Found(pairs, np.searchsorted(np.sort(least), pairs.iou, side="right"), others, matched)
 
 
 def match(

@@ -1,10 +1,10 @@
-"""Python's cycle collector and large files: it walks over all that was read, again and again, and there is nothing to collect."""
+"""Memory and large files. Python's cycle collector walks over all that was read, again and again, and there is nothing to collect."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -20,6 +20,17 @@ def without_collection() -> Iterator[None]:
 
 
 @contextmanager
+def rare_collection() -> Iterator[None]:
+    """A collection after a million new objects, not after 700: for work whose objects stay, and that may run for hours."""
+    before = gc.get_threshold()
+    gc.set_threshold(1_000_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@contextmanager
 def frozen() -> Iterator[None]:
     """What is in memory now stays to the end, so the collector need not walk over it."""
     gc.freeze()
@@ -27,3 +38,11 @@ def frozen() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def give_back() -> None:
+    """Give freed memory back to the system where the C library would keep it (glibc): after a large file, hundreds of MB."""
+    import ctypes
+
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -156,7 +156,7 @@ def read_jsonl(path: str | Path, row_type: type, checked: type | None = None) ->
             for number, line in enumerate(lines, 1):
                 if number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
-                if not line.strip():
+                if line.isspace() or not line:
                     continue
                 try:
                     yield number, decode(line)

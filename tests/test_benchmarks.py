@@ -164,6 +164,17 @@ def test_whole_evaluations_are_timed_and_equal():
         assert found["times_as_fast"]["the usual script"]["cpu_s"] > 0
 
 
+def test_drawn_sets_for_engines_hold_what_they_differ_in(tmp_path, monkeypatch):
+    """Crowds and equal scores; the peers themselves are installed by the benchmark, which `make bench` runs."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from eval_engines import write_drawn
+
+    files = [write_drawn(tmp_path, seed) for seed in range(10)]
+    truths, results = ([json.loads(pair[place].read_text()) for pair in files] for place in (0, 1))
+    assert any(row["iscrowd"] for truth in truths for row in truth["annotations"])
+    assert all(len({row["score"] for row in rows}) < len(rows) for rows in results)
+
+
 def test_reading_a_truth_is_timed_with_its_decode():
     command = [sys.executable, BENCHMARKS / "eval_truth.py", "--share", "0.002", "--repeats", "1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)

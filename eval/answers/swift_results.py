@@ -11,11 +11,13 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from groundswift.errors import GroundswiftError, Tally, error_at
+from groundswift.gc_control import give_back
 from groundswift.image_resize import limits_of_its_own
 from groundswift.records import read_jsonl
 from groundswift.spaces import space_row
 
 from ..ground_truth import OnError, Truth
+from ..progress import late_bar
 from .confidence import Tokens, compact_tokens
 from .csv_results import is_table, read_table
 from .protocol import Rules
@@ -30,6 +32,7 @@ AGAIN = (
     "Run swift infer again with a new --result_path (it appends to an existing file), or use --on-error skip to score the rest; objects of "
     "images without a row are then FN"
 )
+MANY = 200_000  # boxes
 HIGHEST_LOGPROB, LOWEST_LOGPROB = 1e-3, -1e6
 
 
@@ -101,7 +104,7 @@ class ResultRow(msgspec.Struct):
         """
         if self.finish_reason == "length" or self.is_truncated is True:
             return True
-        if self.response is None or self.response.strip():
+        if self.response is None or (self.response and not self.response.isspace()):
             return False
         tokens = self.generated()
         return bool(tokens) and not any(token.token.strip() for token in tokens)
@@ -178,16 +181,15 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
     Raises GroundswiftError at the first row that cannot be used, with its line and what to do; with `on_error` `skip` it is skipped
     and counted. Duplicate ids and images without a row are counted either way. `progress` draws a bar on stderr.
     """
-    from tqdm import tqdm
-
     reader = reader_of(truth, rules)
     index_of: dict[object, int] = {image_id: index for index, image_id in enumerate(truth.image_ids)}
     index_of |= {str(image_id): index for image_id, index in index_of.items()}  # a file whose other ids are text has these as text, too
     seen: set[tuple[int, int]] = set()
-    find = partial(image_of, index_of=index_of, truth=truth, resized=space_row(rules.space_name).side == "resized")
+    sizes_wh = list(map(tuple, truth.sizes_wh.tolist()))
+    find = partial(image_of, index_of=index_of, sizes_wh=sizes_wh, resized=space_row(rules.space_name).side == "resized")
     kinds = (TokenResultRow, ScoredRow) if rules.score == "logprob" else (ResultRow, None)
     rows = usable_rows(path, kinds[0], find, reader.counts.rows, on_error, AGAIN, kinds[1])
-    for number, row, index in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
+    for number, row, index in late_bar(rows, len(truth.image_ids), "read answers", "row") if progress else rows:
         reader.counts.read += 1
         if row.error:
             reader.counts.rows.add(NO_ANSWER, f"image {row.sample_id}: {row.error}")
@@ -208,10 +210,13 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
     if not seen:
         what = "no row has an answer" if reader.counts.read or reader.counts.rows.counts else "holds no rows"
         raise GroundswiftError("\n".join([str(error_at(path, what, "the answers of swift infer")), *reader.counts.rows.lines()]))
-    return reader.answers(truth)
+    answers = reader.answers(truth)
+    if len(answers.predictions.scores) > MANY:
+        give_back()
+    return answers
 
 
-def image_of(row: ResultRow, index_of: dict[object, int], truth: Truth, resized: bool) -> int | Problem:
+def image_of(row: ResultRow, index_of: dict[object, int], sizes_wh: Sequence[tuple[int, int]], resized: bool) -> int | Problem:
     """The index of a row's image, or why the row cannot be scored. `resized`: boxes are in pixels of the resized image."""
     if row.sample_id is None:
         return Problem("sample-id-missing", "the row has no sample_id", KEEPS_COLUMNS)
@@ -221,7 +226,7 @@ def image_of(row: ResultRow, index_of: dict[object, int], truth: Truth, resized:
     if index is None:
         what = f"sample_id {row.sample_id!r} is not in the ground truth"
         return Problem("row-unknown", what, "the file that the rows were converted from")
-    if row.size_wh is not None and row.size_wh != (size_wh := tuple(truth.sizes_wh[index].tolist())):
+    if row.size_wh is not None and row.size_wh != (size_wh := sizes_wh[index]):
         return Problem("size-differs", f"image {row.sample_id} {size_problem(row.size_wh, size_wh)}")
     problem = own_limits(row.chat_template_kwargs) if resized else None
     if problem is None and isinstance(row, TokenResultRow):

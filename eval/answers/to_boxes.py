@@ -179,10 +179,12 @@ class AnswerReader:
         columns = self._boxes.columns(self.questions)
         labels = LabelIndex(truth.category_names, self.rules.label_match, self.rules.synonyms)
         categories = self._categories(columns, labels)
-        known = np.flatnonzero(categories >= 0)
-        sample, placed = self._placed(columns.chosen(known))
-        images, categories, boxes = sample.groups, categories[known], placed.boxes_xyxy_px
-        scores = columns.scores[known]
+        known = categories >= 0
+        others = columns.chosen(np.flatnonzero(~known))
+        if not known.all():
+            columns, categories = columns.chosen(np.flatnonzero(known)), categories[known]
+        sample, placed = self._placed(columns)
+        images, boxes, scores = sample.groups, placed.boxes_xyxy_px, columns.scores
         repeated = placed.has_area & exact_repeats((images, categories), boxes, scores)
         count_boxes(self.counts.dropped, "box-empty", images, ~placed.has_area, self._name)
         count_boxes(self.counts.dropped, "box-duplicate", images, repeated, self._name)
@@ -193,12 +195,11 @@ class AnswerReader:
             return Predictions(images[kept], categories[kept], xyxy_to_xywh(boxes[kept]), scores[kept])
 
         found, copies = chosen(placed.has_area & ~repeated), chosen(repeated)
-        mismatch, unknown = explained_by_space(sample, categories, truth), self._unknown(columns, known, truth)
+        mismatch, unknown = explained_by_space(sample, categories, truth), self._unknown(others, truth)
         return Answers(found, self.statuses, self.texts, self.counts, labels, copies, self.asked, mismatch, unknown)
 
-    def _unknown(self, columns: BoxColumns, known: NDArray[np.int64], truth: Truth) -> dict[int, list[DrawnBox]]:
-        """The boxes that are not among the known ones and have an area in their image, by image id."""
-        others = columns.chosen(np.setdiff1d(np.arange(len(columns.images)), known, assume_unique=True))
+    def _unknown(self, others: BoxColumns, truth: Truth) -> dict[int, list[DrawnBox]]:
+        """Of boxes whose label is not a class, those that have an area in their image, by image id."""
         if not len(others.images):
             return {}
         placed = place_boxes(others.boxes, others.images, self._sizes_wh, self.rules, self._name)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from groundswift.background import Background
 from groundswift.errors import GroundswiftError
 
 from ..answers.to_boxes import Predictions
@@ -20,10 +21,12 @@ from ..box_matching import IOU_THRESHOLDS, coco_evaluation, default_limit
 from ..ground_truth import Truth
 from .engine_memory import check_memory, needed_bytes
 
-Arrays = tuple[NDArray[np.float64], NDArray[np.float64], Any]  # precision, recall and matched, as in `Accumulated`
+Arrays = tuple[NDArray[np.float64], NDArray[np.float64]]  # precision and recall, as in `Accumulated`
 AREA_RANGES = ("all", "small", "medium", "large")  # borders at 32 x 32 and 96 x 96 px
 WITH_LVIS_RULES = {"hotcoco"}
 AR_LIMITS = (1, 10, 100)  # of AR1, AR10 and AR100
+BOXES_AT_ONCE = 250_000
+COLUMNS = ("image_index", "category_index", "boxes_xywh_px", "areas_px2", "is_crowd")  # of the boxes of a truth
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,11 @@ class Accumulated:
     """T thresholds, 101 recalls, K classes in the truth's order, A area ranges, M detection limits; -1 where there is nothing to find.
 
     `limits` are the M limits, upwards: those of AR1, AR10 and AR100 (LVIS has none of these), and `max_detections`, that of AP, and AR by
-    area. `matched` is hotcoco's evaluation for `box_matching.outcomes`.
+    area.
     """
 
     precision: NDArray[np.float64]  # (T, 101, K, A, M)
     recall: NDArray[np.float64]  # (T, K, A, M)
-    matched: Any
     limits: tuple[int, ...]
     max_detections: int
 
@@ -49,29 +51,77 @@ def check_engine(engine: str) -> None:
         raise GroundswiftError(f"engine {engine} is not installed; install it with: pip install 'groundswift[reference]'")
 
 
+def engine_version(engine: str) -> str:
+    """The installed version of an engine."""
+    if engine == "hotcoco":  # its metadata takes as long to read as a small set to score
+        from hotcoco import __version__
+
+        return __version__
+    from importlib.metadata import version
+
+    return version(engine)
+
+
+def limits_of(truth: Truth, max_detections: int | None) -> tuple[tuple[int, ...], int]:
+    """The `limits` and `max_detections` of `Accumulated`."""
+    most = max_detections or default_limit(truth)
+    return ((most,) if truth.federated is not None else tuple(sorted({*AR_LIMITS, most}))), most
+
+
 def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None) -> Accumulated:
-    """Match and accumulate, by the rules of LVIS where the truth is federated.
+    """Match and accumulate, by the rules of LVIS where the truth is federated. Raises as `accumulating`."""
+    return accumulating(truth, predictions, engine, max_detections).result()
+
+
+def accumulating(
+    truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None
+) -> Background[Accumulated]:
+    """`accumulate`, in the background.
 
     Raises GroundswiftError for an engine that is unknown, not installed or without these rules, and where memory does not suffice.
     """
     check_engine(engine)
-    federated, most = truth.federated is not None, max_detections or default_limit(truth)
-    if federated and engine not in WITH_LVIS_RULES:
+    limits, most = limits_of(truth, max_detections)
+    if truth.federated is not None and engine not in WITH_LVIS_RULES:
         raise GroundswiftError(f"engine {engine} does not have the rules of LVIS, and the ground truth is federated; use --engine hotcoco")
-    limits = (most,) if federated else tuple(sorted({*AR_LIMITS, most}))
     shape = (len(IOU_THRESHOLDS), 101, len(truth.category_ids), len(AREA_RANGES), len(limits))
     if not truth.category_ids or not truth.image_ids:
-        return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0), None, limits, most)
+        return Background(lambda: Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0), limits, most))
     check_memory(needed_bytes(truth, predictions, engine, math.prod(shape)), truth, predictions)
-    return Accumulated(*ENGINES[engine](truth, predictions, limits), limits, most)
+    return Background(lambda: Accumulated(*ENGINES[engine](truth, predictions, limits), limits, most))
 
 
 def _with_hotcoco(truth: Truth, predictions: Predictions, limits: tuple[int, ...]) -> Arrays:
-    evaluation = coco_evaluation(truth, predictions, limits)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    arrays = evaluation.eval
-    return arrays["precision"], arrays["recall"], evaluation
+    found = []
+    for part in parts_by_class(truth, predictions):
+        evaluation = coco_evaluation(*part, limits)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        found.append((evaluation.eval["precision"], evaluation.eval["recall"]))
+    return found[0] if len(found) == 1 else tuple(np.concatenate(each, axis=-3) for each in zip(*found, strict=True))
+
+
+def parts_by_class(truth: Truth, predictions: Predictions) -> Iterator[tuple[Truth, Predictions]]:
+    """Truth and predictions of some classes after the other, with all images: no class depends on another, but in LVIS' limit of an image.
+
+    hotcoco holds 300 bytes for each box, so that many boxes at once would be most of the memory of an evaluation.
+    """
+    ends = np.cumsum(sum(np.bincount(each.category_index, minlength=len(truth.category_ids)) for each in (truth, predictions)))
+    if truth.federated is not None or ends[-1] <= BOXES_AT_ONCE:
+        yield truth, predictions
+        return
+    edges = [*np.flatnonzero(np.diff((ends - 1) // BOXES_AT_ONCE, prepend=-1)).tolist(), len(ends)]
+    for first, end in pairwise([0, *(edge for edge in edges if edge)]):
+        objects, found = ((first <= each.category_index) & (each.category_index < end) for each in (truth, predictions))
+        columns = {
+            name: getattr(truth, name)[objects] for name in ("image_index", "category_index", "boxes_xywh_px", "areas_px2", "is_crowd")
+        }
+        part = replace(truth, category_ids=truth.category_ids[first:end], category_names=truth.category_names[first:end], **columns)
+        of_part = Predictions(*(getattr(predictions, each.name)[found] for each in fields(predictions)))
+        yield (
+            replace(part, category_index=part.category_index - first),
+            replace(of_part, category_index=of_part.category_index - first),
+        )
 
 
 def _with_pycocotools(truth: Truth, predictions: Predictions, limits: tuple[int, ...]) -> Arrays:
@@ -102,7 +152,7 @@ def _with_pycocotools(truth: Truth, predictions: Predictions, limits: tuple[int,
         evaluation.params.maxDets = list(limits)
         evaluation.evaluate()
         evaluation.accumulate()
-    return evaluation.eval["precision"], evaluation.eval["recall"], None
+    return evaluation.eval["precision"], evaluation.eval["recall"]
 
 
 def _annotation(number: int, image_index: int, category_index: int, box_xywh: NDArray[np.float64], **more: object) -> dict:

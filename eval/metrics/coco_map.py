@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +28,10 @@ from ..family_ceiling import ceiling, ceiling_line
 from ..ground_truth import Truth, truth_counts, truth_from_coco, truth_from_rows
 from ..metric import Evaluation
 from ..resampled_ap import RESAMPLES, ap_intervals
-from ..tied_ap import equal_scores, tied
+from ..tied_ap import Tied, equal_scores, tied
 from ..tied_matching import listed_outcomes
 from .answer_rewards import det_map
-from .coco_engines import AREA_RANGES, Accumulated, accumulate, check_engine
+from .coco_engines import AREA_RANGES, Accumulated, accumulating, check_engine, engine_version, limits_of
 from .coco_numbers import (
     FIXED_TERMS,
     FREQUENCIES,
@@ -112,12 +111,12 @@ class CocoMap(DetectionMetric):
 
     def score(self, answers: Answers, truth: Truth) -> Evaluation:
         engine, limit = self.options["engine"], self.options["max_detections"]
-        arrays = accumulate(truth, answers.predictions, engine, limit)
-        found = evaluation_of(arrays, truth, answers.predictions, engine)
-        counts = {**truth_counts(truth), **answers.counts_document(), **found.counts}
-        of_boxes = listed_outcomes(truth, answers.predictions, arrays.max_detections)
+        running, ties = accumulating(truth, answers.predictions, engine, limit), ties_of(truth, answers.predictions, limit)
+        of_boxes = listed_outcomes(truth, answers.predictions, limits_of(truth, limit)[1])
         images = results_of_outcomes(truth, answers.predictions, *of_boxes, answers.statuses, answers.texts)
         best = {} if self.rules is None else {CEILING: ceiling(truth, self.rules, limit)}
+        found = evaluation_of(running.result(), ties, truth, answers.predictions, engine)
+        counts = {**truth_counts(truth), **answers.counts_document(), **found.counts}
         summary = {**found.summary, **best}
         between = ap_intervals(truth, answers.predictions, limit) if self.wants_intervals(truth) else {}
         protocol = {**found.protocol, **self.source_terms(), **({"intervals": INTERVAL_TERM} if between else {})}
@@ -162,17 +161,23 @@ class CocoMap(DetectionMetric):
 def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None) -> Evaluation:
     """Score predictions as COCO does or, where the ground truth is federated, as LVIS does.
 
-    `max_detections`, highest scores first, of an image and class (COCO: 100) or of an image (LVIS: 300). Raises as `accumulate`.
+    `max_detections`, highest scores first, of an image and class (COCO: 100) or of an image (LVIS: 300). Raises as `accumulating`.
     `summary` holds the 12 numbers, and ARN with a limit N other than 1, 10 and 100; LVIS has APr, APc and APf, AR300, and no AR1, AR10 and
     AR100. `per_group` holds AP, AP50, AP75, AR100, truths (without crowds) and predictions by class name, `curves` COCO's 101 recalls at
     IoU 0.50, 0.75 and the mean of all thresholds.
     """
-    return evaluation_of(accumulate(truth, predictions, engine, max_detections), truth, predictions, engine)
+    running, ties = accumulating(truth, predictions, engine, max_detections), ties_of(truth, predictions, max_detections)
+    return evaluation_of(running.result(), ties, truth, predictions, engine)
 
 
-def evaluation_of(arrays: Accumulated, truth: Truth, predictions: Predictions, engine: str) -> Evaluation:
+def ties_of(truth: Truth, predictions: Predictions, max_detections: int | None) -> Tied:
+    """What the numbers in any order are made of, with the limits of `accumulate`."""
+    limits, most = limits_of(truth, max_detections)
+    return tied(truth, predictions, most, limits, AREA_RANGES)
+
+
+def evaluation_of(arrays: Accumulated, ties: Tied, truth: Truth, predictions: Predictions, engine: str) -> Evaluation:
     """The numbers of what an engine has accumulated."""
-    ties = tied(truth, predictions, arrays.max_detections, arrays.limits, AREA_RANGES)
     bins = reliability(ties.scores, ties.outcomes)
     within = within_limit(truth, predictions, arrays.max_detections)
     counts = {
@@ -189,7 +194,7 @@ def evaluation_of(arrays: Accumulated, truth: Truth, predictions: Predictions, e
         counts=counts,
         protocol={
             "metric": COCO if truth.federated is None else LVIS,
-            "engine": f"{engine} {version(engine)}",
+            "engine": f"{engine} {engine_version(engine)}",
             "iou_thresholds": [round(float(threshold), 2) for threshold in IOU_THRESHOLDS],
             "max_detections": list(arrays.limits),
             "max_detections_of_ap": arrays.max_detections,

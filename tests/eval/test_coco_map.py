@@ -21,7 +21,7 @@ from groundswift.eval.answers.to_boxes import Predictions
 from groundswift.eval.box_matching import coco_evaluation, image_results, outcomes
 from groundswift.eval.evaluated_run import CROWD, FN, FP, OUTCOMES, TP
 from groundswift.eval.ground_truth import truth_from_coco
-from groundswift.eval.metrics.coco_engines import check_engine
+from groundswift.eval.metrics.coco_engines import accumulate, check_engine, parts_by_class
 from groundswift.eval.metrics.coco_map import SUMMARY, CocoMap, Rules, evaluate, predictions_from_answers, truth_from_rows
 
 TOLERANCE = 1e-9
@@ -250,3 +250,16 @@ def test_engines_that_there_are_not(monkeypatch):
     monkeypatch.setattr("groundswift.eval.metrics.coco_engines.find_spec", lambda name: None)
     with pytest.raises(GroundswiftError, match=r"pip install 'groundswift\[reference\]'"):
         check_engine("pycocotools")
+
+
+@pytest.mark.parametrize("boxes", [1, 40, 100])
+def test_classes_one_after_the_other_give_the_same_arrays(tmp_path, monkeypatch, boxes):
+    truth, predictions = loaded(*random_set(3, 12, 90, 5), tmp_path)
+    together = accumulate(truth, predictions)
+    monkeypatch.setattr("groundswift.eval.metrics.coco_engines.BOXES_AT_ONCE", boxes)
+    parts = list(parts_by_class(truth, predictions))
+    assert len(parts) > 1
+    assert [name for part, _ in parts for name in part.category_names] == truth.category_names
+    apart = accumulate(truth, predictions)
+    assert np.array_equal(apart.precision, together.precision)
+    assert np.array_equal(apart.recall, together.recall)

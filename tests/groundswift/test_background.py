@@ -1,0 +1,23 @@
+"""Work in the background: its result, its error, and that it starts at once."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import pytest
+
+from groundswift.background import Background
+
+
+def test_the_result_is_waited_for():
+    started, go = Event(), Event()
+    work = Background(lambda: started.set() or go.wait(60) and 7)
+    assert started.wait(60)
+    go.set()
+    assert work.result() == 7
+
+
+def test_its_error_is_raised_where_the_result_is_asked_for():
+    work = Background(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        work.result()
