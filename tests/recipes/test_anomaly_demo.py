@@ -6,14 +6,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
-import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from killed_recipe import kill_often
 from recipe_runner import BIN, ROOT
 
 SCRIPT = ROOT / "recipes" / "anomaly" / "demo.sh"
@@ -37,24 +35,11 @@ def made(out: Path, **variables: str) -> dict[str, str]:
     return {path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes().replace(bytes(out), b"OUT")).hexdigest() for path in paths}
 
 
-def killed(out: Path, after_s: float) -> bool:
-    """Start it, kill it and all that it started -> whether it was still running."""
-    process = subprocess.Popen(**command(out), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(after_s)
-    os.killpg(process.pid, signal.SIGKILL)
-    return process.wait() < 0
-
-
 def killed_and_continued(out: Path, kills: int) -> None:
     began = time.monotonic()
     expected = made(out)
-    took_s, chance, were_killed = time.monotonic() - began, random.Random(kills), 0
-    for kill in range(kills):
-        if kill % 5 == 0:  # from the start again
-            shutil.rmtree(out)
-        were_killed += killed(out, chance.uniform(0, 0.8 * took_s))
+    kill_often(command(out), out, kills, time.monotonic() - began)
     assert made(out) == expected
-    assert were_killed > kills / 10
 
 
 def test_a_few_kills(tmp_path):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from killed_recipe import kill_often
 from recipe_runner import BIN, ROOT
 from swift_stub import write_command
 
@@ -44,13 +43,6 @@ class Lab:
         done = self.run(*words, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
-
-    def killed(self, after_s: float) -> bool:
-        """Start the recipe, kill it and all that it started -> whether it was still running."""
-        process = subprocess.Popen(**self.command(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(after_s)
-        os.killpg(process.pid, signal.SIGKILL)
-        return process.wait() < 0
 
     def calls(self) -> list[list[str]]:
         """The words of each `swift` command since the last call of this."""
@@ -200,26 +192,21 @@ def test_a_part_without_rows_is_named(lab):
     assert f"{lab.base}/parts/val.2.jsonl: missing or empty" in done.stderr
 
 
-def killed_and_continued(lab: Lab, kills: int, seed: int) -> None:
+def killed_and_continued(lab: Lab, kills: int) -> None:
     """A run that was killed at random moments ends like an undisturbed one."""
     began = time.monotonic()
     lab.ran()
     took_s, expected = time.monotonic() - began, lab.result()
-    chance, were_killed = random.Random(seed), 0
-    for kill in range(kills):
-        if kill % 5 == 0:  # from the start again
-            shutil.rmtree(lab.out)
-        were_killed += lab.killed(chance.uniform(0, 0.8 * took_s))
+    kill_often(lab.command(), lab.out, kills, took_s)
     lab.ran()
     assert lab.result() == expected
-    assert were_killed > kills / 10
 
 
 def test_a_few_kills(lab):
-    killed_and_continued(lab, 5, 1)
+    killed_and_continued(lab, 5)
 
 
 @pytest.mark.recipes
 @pytest.mark.timeout(1800)
 def test_fifty_kills(lab):
-    killed_and_continued(lab, 50, 2)
+    killed_and_continued(lab, 50)
