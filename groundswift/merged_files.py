@@ -21,6 +21,7 @@ from .run_record import FOLDER_RECORD
 FOLDED = {  # file of older models -> files, any of which holds the same in newer versions of transformers
     "vocab.json": ("tokenizer.json",),
     "merges.txt": ("tokenizer.json",),
+    "vocab.txt": ("tokenizer.json",),
     "added_tokens.json": ("tokenizer.json", "tokenizer_config.json"),
     "special_tokens_map.json": ("tokenizer_config.json",),
     "preprocessor_config.json": ("processor_config.json",),
@@ -28,7 +29,7 @@ FOLDED = {  # file of older models -> files, any of which holds the same in newe
     "chat_template.json": ("chat_template.jinja",),
 }
 NO_PART = re.compile(
-    r".*\.(safetensors|bin|pt|pth|md|png|jpe?g|pdf|gitattributes|onnx|gguf)|.*\.index\.json|LICENSE.*|NOTICE.*|\..*|.*(?<!merges)\.txt"
+    r".*\.(safetensors|bin|pt|pth|md|png|jpe?g|pdf|gitattributes|onnx|gguf)|.*\.index\.json|LICENSE.*|NOTICE.*|\..*|.*(?<!merges)(?<!vocab)\.txt"
 )
 OF_SWIFT = {"args.json", "configuration.json", FOLDER_RECORD}
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")

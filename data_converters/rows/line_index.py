@@ -39,6 +39,11 @@ def key64(text: str | bytes) -> int:
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
 
 
+def id_key(question: int, sample_id: int | str) -> int:
+    """64 bits of a question and an id. Python gives -1 and -2 one hash, so a number is made odd."""
+    return hash((question, 2 * sample_id + 1 if isinstance(sample_id, int) else key64(sample_id)))
+
+
 class JsonRow(NamedTuple):
     """One line that is a JSON object. `start`, `size`: its bytes in the file, with its line break and without a byte order mark. `row`, or
     for a line of the converters' form `typed`: its content."""

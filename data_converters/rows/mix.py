@@ -24,7 +24,7 @@ from groundswift.urls import is_url, shown
 
 from ..issues import IssueLog
 from .jsonl_lines import decoded
-from .line_index import Copier, JsonRow, LineIndex, Progress, copied_lines, has_both_types, json_rows, key64
+from .line_index import Copier, JsonRow, LineIndex, Progress, copied_lines, has_both_types, id_key, json_rows, key64
 from .typed_row import TypedRow, typed_row
 
 MOST_QUESTIONS = 2_000  # that are remembered
@@ -214,7 +214,7 @@ class Questions:
         if type(sample_id) not in (int, str):
             return key64(b"line " + row.raw.strip())
         question = self._of_typed(row.typed) if row.typed else question_key(row.row)
-        return hash((question, sample_id if type(sample_id) is int else key64(sample_id))) & MASK
+        return id_key(question, sample_id) & MASK
 
 
 def question_key(row: dict[str, Any]) -> int:

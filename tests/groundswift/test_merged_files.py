@@ -64,6 +64,15 @@ def test_files_that_newer_transformers_merge_are_not_missing(folders):
     assert compare_files(base, merged).missing == ["tokenizer.model"]
 
 
+def test_a_vocabulary_in_text_is_a_part_of_the_model(folders):
+    base, merged = folders
+    (base / "vocab.txt").write_text("[PAD]")
+    assert compare_files(base, merged).fits  # tokenizer.json has it
+    for folder in folders:
+        (folder / "tokenizer.json").unlink()
+    assert compare_files(base, merged).missing == ["vocab.txt"]
+
+
 CHANGES = {
     "a token": ("tokenizer.json", lambda each: each["model"]["vocab"].update({"zzz": 1}), "tokenizer.json: vocabulary: 1 of"),
     "an added token": ("tokenizer.json", lambda each: each["added_tokens"][0].update(content="<x>"), "added tokens: 1 of"),

@@ -16,7 +16,7 @@ import numpy as np
 
 from groundswift.row_view import RowView, short
 
-from ..line_index import key64
+from ..line_index import id_key, key64
 from ..typed_row import Corners, TypedRow
 from .box_counts import BoxCounts, SetFinding
 from .checks_boxes import Box
@@ -146,8 +146,8 @@ class SetFacts:
             self._last_type = type(sample_id)
             self._note_type(sample_id, Place.of(file, line, sample_id))
         if type(sample_id) is str or type(sample_id) is bool:
-            sample_id = key64(repr(sample_id))
-        self._ids.append(hash((question, sample_id)) or 1 if type(sample_id) is int else 0)
+            sample_id = repr(sample_id)
+        self._ids.append(id_key(question, sample_id) or 1 if type(sample_id) in (int, str) else 0)
 
     def merge(self, other: SetFacts) -> None:
         """Take in the facts of later rows."""

@@ -264,6 +264,7 @@ CLEAN = {
     "two images": [row(TAGS, "<image><image>?", images=["a.png", "b.png"], objects=objects([1, 2, 3, 4], image_id=[1])), EMPTY],
     "byte order mark": [b"\xef\xbb\xbf" + json.dumps(row()).encode() + b"\n", EMPTY],
     "CRLF and blank lines": [json.dumps(row()).encode() + b"\r\n\r\n", b"\n", EMPTY],
+    "negative ids": [EMPTY | {"sample_id": number} for number in (-1, -2)],
     "no newline at the end": [EMPTY, json.dumps(row()).encode()],
     "a few wide boxes": [{**boxed(*([x, 2, x + 9, 20] for x in range(0, 50, 2))), "images": ["a.png"]}, EMPTY],
 }
@@ -312,7 +313,7 @@ def test_old_columns_are_checked_like_messages():
 
 def test_line_too_long(monkeypatch):
     monkeypatch.setattr(lines.blocks_of, "__defaults__", (1000,))
-    document = lint([EMPTY, json.dumps(row(note="x" * 5000)).encode() + b"\n", row(), b" " * 1000])
+    document = lint([EMPTY, json.dumps(row(note="x" * 5000)).encode() + b"\n", row(), b" " * 1000], "--workers", "1")
     assert {rule: found["count"] for rule, found in document["rules"].items()} == {"line-too-long": 1}
     assert document["rules"]["line-too-long"]["examples"][0]["line"] == 2
     assert document["rows"] == 2

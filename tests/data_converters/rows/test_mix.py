@@ -202,6 +202,12 @@ def test_rows_in_two_files_are_counted():
     assert lines[-2] == "       3  samples  (a.jsonl: sample_id 1, a.jsonl: sample_id 1, a.jsonl: row 4, without sample_id)"
 
 
+def test_negative_ids_are_not_taken_for_each_other():
+    Path("a.jsonl").write_bytes(line(-1) + line(-3))
+    Path("b.jsonl").write_bytes(line(-2) + line(0))
+    assert json.loads(run("mix", "a.jsonl", "b.jsonl", "--dry-run", "--json").stdout)["duplicates"] == 0
+
+
 @pytest.mark.process
 def test_memory_is_that_of_places_not_of_content():
     """70,000 rows more of 4 kB each cost less than 120 bytes each at the peak."""
