@@ -67,8 +67,7 @@ def paired(first: Run, other: Run, numbers: Sequence[Number] = (), progress: boo
     """Compare two runs, image by image. `progress` draws a bar on stderr where it takes long."""
     pairs, missing = joined(first, other)
     found = Paired(first.name, other.name, len(pairs), *missing)
-    hashes = {run.metrics.get("protocol", {}).get("gt_sha256") for run in (first, other)}
-    if len(hashes) > 1:
+    if _truth(first) != _truth(other):
         found.refused = "the runs have different ground truths"
     elif len(pairs) < 2:
         found.refused = f"{len(pairs)} images are in both runs"
@@ -92,6 +91,12 @@ def joined(first: Run, other: Run) -> tuple[list[tuple[ImageResult, ImageResult]
     ours, theirs = ({_key(each): each for each in run.images} for run in (first, other))
     both = [key for key in ours if key in theirs]
     return [(ours[key], theirs[key]) for key in both], (len(ours) - len(both), len(theirs) - len(both))
+
+
+def _truth(run: Run) -> str | None:
+    """The hash of the truth itself, where a metric has one: two results that hold the same truth are two files."""
+    protocol = run.metrics.get("protocol", {})
+    return protocol.get("truth_sha256", protocol.get("gt_sha256"))
 
 
 def _key(result: ImageResult) -> Key:

@@ -151,10 +151,12 @@ def test_a_group_that_no_row_has_is_refused(tmp_path):
 
 def test_compare_joins_runs_whose_questions_are_the_same(tmp_path):
     for name, text in (("before", "a"), ("after", "b")):
-        call("ocr", write_rows(tmp_path / f"{name}.jsonl", [text_row(1, text, "b")]), "--out", tmp_path / name)
+        call("ocr", write_rows(tmp_path / f"{name}.jsonl", [text_row(1, text, "b"), text_row(2, "a", "a")]), "--out", tmp_path / name)
     done = call("compare", tmp_path / "before", tmp_path / "after", "--out", tmp_path / "both")
     assert "exact match" in done.stdout
     assert "not comparable" not in done.stderr
+    (tested,) = json.loads((tmp_path / "both/paired.json").read_text(encoding="utf-8"))
+    assert (tested["images"], tested["refused"]) == (2, ""), "two results that hold the same truth are two files"
     call("ocr", write_rows(tmp_path / "c.jsonl", [text_row(1, "b", "c")]), "--out", tmp_path / "other")
     done = call("compare", tmp_path / "before", tmp_path / "other", "--out", tmp_path / "both")
     assert "the runs differ in truth_sha256: their numbers are not comparable" in done.stderr
