@@ -29,7 +29,7 @@ def stages(tmp_path: Path) -> list[Path]:
     out = [tmp_path / f"{name}.jsonl" for name in ("local", "marked", "located")]
     for name, path in zip(("crop", "draw", "locate"), out, strict=True):
         more = ["--save-images", tmp_path / path.stem] if name != "locate" else []
-        assert run("anomaly", name, tmp_path / "set", "--anomaly", "bubble", *more, "--out", path).exit_code == 0
+        assert run("anomaly", name, tmp_path / "set", "--anomaly", "bubble", *more, "--workers", 1, "--out", path).exit_code == 0
     return out
 
 

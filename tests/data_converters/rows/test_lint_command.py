@@ -119,6 +119,7 @@ def test_several_files_and_limit():
     assert document_of("one.jsonl", "two.jsonl", "--limit", "1")["rules"].keys() == {"no-negatives"}
 
 
+@pytest.mark.process
 def test_order_is_kept_over_many_rows(monkeypatch):
     count = 700
     monkeypatch.setattr(jsonl_lines, "BLOCK", 1 << 14)
@@ -163,7 +164,7 @@ def hostile() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", hostile())
 def test_hostile_files(name, options):
     write_set([hostile()[name]])
-    done = run("lint", "set.jsonl", *options)
+    done = run("lint", "set.jsonl", "--workers", 1, *options)
     assert done.exit_code in (0, 1)
     assert "\x1b" not in done.stdout
     if options == ["--json", "--no-check-images", "--family", "qwen2_vl"]:
