@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,7 +29,9 @@ from .jsonl_lines import Line, blocks_of, line_of, lines_in
 from .typed_row import TypedRow
 
 INTEGER = re.compile(rb"(-?[0-9]+)(\.0+)?")
-BLOCK = 1 << 16  # rows copied between two updates of the progress
+BLOCK = 1 << 16  # rows whose positions are looked up at a time
+CHUNK = 1 << 20  # bytes that are copied at a time
+LINE_BREAK = ord("\n")
 Typed = Callable[[bytes], TypedRow | None]
 Progress = Callable[[int], object]  # called with the bytes or rows done since the last call
 
@@ -44,7 +47,7 @@ def id_key(question: int, sample_id: int | str) -> int:
     return hash((question, 2 * sample_id + 1 if isinstance(sample_id, int) else key64(sample_id)))
 
 
-class JsonRow(NamedTuple):
+class JsonRow(msgspec.Struct, gc=False):
     """One line that is a JSON object. `start`, `size`: its bytes in the file, with its line break and without a byte order mark. `row`, or
     for a line of the converters' form `typed`: its content."""
 
@@ -178,21 +181,43 @@ def copied_lines(
 
     Where the files have both numbers and strings as sample_id, all are written as strings: a stream of rows takes one type.
     """
+    return chain.from_iterable(copied_blocks(indexes, files, rows, progress))
+
+
+def copied_blocks(
+    indexes: Sequence[LineIndex], files: NDArray[np.integer], rows: NDArray[np.integer], progress: Progress
+) -> Iterator[list[bytes]]:
+    """As `copied_lines`, about CHUNK bytes at a time."""
     as_text = has_both_types(indexes)
     first_row = np.cumsum([0, *map(len, indexes)])
     starts, sizes = (np.concatenate([np.asarray(getattr(index, name)) for index in indexes]) for name in ("starts", "sizes"))
     with ExitStack() as open_files:
         copiers = [Copier(index, open_files) for index in indexes]
-        read = [copier.read for copier in copiers]
         for begin in range(0, len(rows), BLOCK):
-            block = slice(begin, begin + BLOCK)
-            wanted = first_row[files[block]] + rows[block]
-            for file, start, size in zip(files[block].tolist(), starts[wanted].tolist(), sizes[wanted].tolist(), strict=True):
-                line = with_break(read[file](start, size))
-                yield with_id_as_text(line) if as_text else line
-            progress(min(BLOCK, len(rows) - begin))
+            of_file = files[begin : begin + BLOCK]
+            wanted = first_row[of_file] + rows[begin : begin + BLOCK]
+            chunks = np.cumsum(sizes[wanted], dtype=np.int64) // CHUNK
+            for some in np.split(np.arange(len(wanted)), np.flatnonzero(np.diff(chunks)) + 1):
+                lines = _read_rows(copiers, of_file[some], starts[wanted[some]].astype(np.int64), sizes[wanted[some]].astype(np.int64))
+                yield list(map(with_id_as_text, lines)) if as_text else lines
+                progress(len(some))
         for copier in copiers:
             copier.check()
+
+
+def _read_rows(copiers: Sequence[Copier], files: NDArray[np.integer], starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[bytes]:
+    """Some rows, each with its line break: at once where they follow each other in a file."""
+    ends = starts + sizes
+    span = int(ends[-1] - starts[0])
+    if len(np.unique(files)) == 1 and (starts[1:] >= ends[:-1]).all() and span <= 2 * CHUNK:
+        data, first = copiers[int(files[0])].read(int(starts[0]), span), int(starts[0])
+        lines = [data[start:end] for start, end in zip((starts - first).tolist(), (ends - first).tolist(), strict=True)]
+    elif len(copiers) == 1:
+        lines = list(map(copiers[0].read, starts.tolist(), sizes.tolist()))
+    else:
+        read = [copier.read for copier in copiers]
+        lines = [read[file](start, size) for file, start, size in zip(files.tolist(), starts.tolist(), sizes.tolist(), strict=True)]
+    return [line if line[-1] == LINE_BREAK else line + b"\n" for line in lines]
 
 
 def has_both_types(indexes: Iterable[LineIndex]) -> bool:

@@ -24,7 +24,7 @@ from groundswift.urls import is_url, shown
 
 from ..issues import IssueLog
 from .jsonl_lines import decoded
-from .line_index import Copier, JsonRow, LineIndex, Progress, copied_lines, has_both_types, id_key, json_rows, key64
+from .line_index import Copier, JsonRow, LineIndex, Progress, copied_blocks, has_both_types, id_key, json_rows, key64
 from .typed_row import TypedRow, typed_row
 
 MOST_QUESTIONS = 2_000  # that are remembered
@@ -120,8 +120,8 @@ class MixPlan(NamedTuple):
     report: MixReport
 
     def lines(self, progress: Progress = lambda rows: None) -> Iterator[bytes]:
-        """The second pass: the lines of the mix, in order. `progress` counts rows."""
-        return copied_lines(self.indexes, self.files, self.rows, progress)
+        """The second pass: the lines of the mix, in order, several at a time. `progress` counts rows."""
+        return map(b"".join, copied_blocks(self.indexes, self.files, self.rows, progress))
 
 
 def plan_mix(

@@ -315,6 +315,7 @@ def stratified(groups: NDArray[np.int64], labels: NDArray[np.int64], targets: Se
     held = bytearray(kinds * width)
     starts_of = np.searchsorted(groups, np.arange(total + 1)).tolist()
     flat, free, parts = labels.tolist(), list(targets), [-1] * total
+    open_parts = [part for part, room in enumerate(free) if room]
     queue = [(count, label) for label, count in enumerate(left) if count]
     heapify(queue)
     while queue:
@@ -326,9 +327,11 @@ def stratified(groups: NDArray[np.int64], labels: NDArray[np.int64], targets: Se
         for group in members[ends[label - 1] if label else 0 : ends[label]]:
             if parts[group] >= 0:
                 continue
-            part = _part_for(base, left[label], wanted, held, free)
+            part = _part_for(base, left[label], wanted, held, free, open_parts)
             parts[group] = part
             free[part] -= 1
+            if not free[part]:
+                open_parts.remove(part)
             for other in flat[starts_of[group] : starts_of[group + 1]]:
                 wanted[other * width + part] -= total
                 held[other * width + part] = 1
@@ -340,10 +343,16 @@ def stratified(groups: NDArray[np.int64], labels: NDArray[np.int64], targets: Se
     return np.array(parts)
 
 
-def _part_for(base: int, left: int, wanted: list[int], held: bytearray, free: list[int]) -> int:
+def _part_for(base: int, left: int, wanted: list[int], held: bytearray, free: list[int], open_parts: list[int]) -> int:
     """The part with room that lacks most of a class, whose row starts at `base`; among equals the one with most room."""
-    open_parts = [part for part, room in enumerate(free) if room]
-    lacking = [part for part in open_parts if not held[base + part]]
-    if lacking and left <= len(lacking):
-        open_parts = lacking
-    return max(open_parts, key=lambda part: (wanted[base + part], free[part]))
+    if left <= len(open_parts):
+        lacking = [part for part in open_parts if not held[base + part]]
+        if left <= len(lacking):
+            open_parts = lacking
+    best = open_parts[0]
+    most = wanted[base + best]
+    for part in open_parts[1:]:
+        lack = wanted[base + part]
+        if lack > most or (lack == most and free[part] > free[best]):
+            best, most = part, lack
+    return best

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import compress
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from groundswift.errors import GroundswiftError, error_at
 
 from ..issues import IssueLog
-from .line_index import BLOCK, Progress, copied_lines, has_both_types
+from .line_index import Progress, copied_blocks, has_both_types
 from .mix import shares
 from .split import Facts, Grouping, at_random, facts_of, grouped, labels_of_groups, stratified
 from .split_gt import GroundTruthParts
@@ -130,23 +131,25 @@ class SplitPlan(NamedTuple):
     truth: GroundTruthParts | None = None
 
     def lines(self, progress: Progress = lambda rows: None) -> Iterator[tuple[int, bytes]]:
-        """The second pass: (part, line) of every row, in the order of the file; then the ground truth of each part, whose counts it adds to
-        the report. `progress` counts rows."""
-        for number, (part, line) in enumerate(self._rows(progress), 1):
+        """The second pass: (part, lines) of all rows, several at a time, each part in the order of the file; then the ground truth of each
+        part, whose counts it adds to the report. `progress` counts rows."""
+        number = 0
+        for lines in copied_blocks([self.facts.index], *self._all_rows(), progress):
+            parts = self.part_of_row[number : number + len(lines)].tolist()
             if self.truth:
-                self.truth.assign(line, part, f"{self.facts.index.path}: row {number}")
-            yield part, line
+                for row, (part, line) in enumerate(zip(parts, lines, strict=True), number + 1):
+                    self.truth.assign(line, part, f"{self.facts.index.path}: row {row}")
+            number += len(lines)
+            for part in sorted(set(parts)):
+                yield part, b"".join(compress(lines, map(part.__eq__, parts)))
         if self.truth:
             counts, self.report.gt_images_without_row = self.truth.counts()
             for part, count in enumerate(counts):
                 self.report.parts[part].gt_images, self.report.parts[part].gt_annotations = count
                 yield from ((len(counts) + part, chunk) for chunk in self.truth.chunks(part))
 
-    def _rows(self, progress: Progress) -> Iterator[tuple[int, bytes]]:
-        rows = len(self.part_of_row)
-        lines = copied_lines([self.facts.index], np.zeros(rows, np.uint8), np.arange(rows), progress)
-        parts = (part for start in range(0, rows, BLOCK) for part in self.part_of_row[start : start + BLOCK].tolist())
-        return zip(parts, lines, strict=True)
+    def _all_rows(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        return np.zeros(len(self.part_of_row), np.uint8), np.arange(len(self.part_of_row))
 
 
 def plan_split(
