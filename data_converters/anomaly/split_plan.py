@@ -20,8 +20,9 @@ from groundswift.worker_pool import WorkerPool
 
 from ..issues import Issue, IssueLog
 from ..rows.line_index import JsonRow, LineIndex, Progress, copied_lines, json_rows
+from ..rows.media_keys import MediaKeys
 from ..rows.mix import permuted
-from ..rows.split import MediaKeys, joined
+from ..rows.split import joined
 from ..rows.split_plan import Part
 from .near_duplicates import hashes_of, near_pairs
 

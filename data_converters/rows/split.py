@@ -13,12 +13,9 @@ A pass keeps about 60 bytes per row and none of its text.
 
 from __future__ import annotations
 
-import os
-import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -26,21 +23,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.errors import GroundswiftError, error_at
-from groundswift.file_guard import NO_NAMES
+from groundswift.errors import GroundswiftError
 from groundswift.row_view import RowView, image_source, short
-from groundswift.storage import local_copy
-from groundswift.urls import is_url, shown
 
 from ..issues import Issue, IssueLog
 from .line_index import JsonRow, LineIndex, Progress, json_rows, key64
-from .lint.checks_images import LONGEST_PATH, path_of
+from .media_keys import MediaKeys
 from .mix import permuted
 from .typed_row import TypedRow, typed_row
 
 MOST_PAIRINGS = 2_000  # that are remembered
 MOST_LABELS = 100_000  # distinct labels that are spread; further ones are ignored
-CHUNK = 1 << 20
 OTHER_MEDIA = ("videos", "video", "audios", "audio")
 
 
@@ -72,14 +65,14 @@ def facts_of(path: str, same_content: bool, log: IssueLog, progress: Progress) -
     facts = Facts(LineIndex.of(path))
     media, pairings = MediaKeys(same_content), Pairings()
     for row in json_rows(facts.index, log, progress, pairings.typed):
-        content = typed_content(row.typed, pairings) if row.typed else whole_content(row, f"{facts.index.path}:{row.number}", log)
+        content = typed_content(row.typed, pairings.latest) if row.typed else whole_content(row, f"{facts.index.path}:{row.number}", log)
         if content is not None:
             _add(facts, row, content, media, log)
     facts.index.settle(log)
     return facts
 
 
-class Content(NamedTuple):
+class Content(msgspec.Struct, gc=False):
     """What a split needs of a row: the files that it shows, the labels of its objects, and how many it has."""
 
     media: Sequence[str]
@@ -107,15 +100,18 @@ class Pairings:
 
     def __init__(self) -> None:
         self._known: dict[tuple[bytes, int, int, int], tuple[int | None, ...]] = {}
+        self.latest: tuple[int | None, ...] | None = None  # of the last row that was read
 
     def typed(self, raw: bytes) -> TypedRow | None:
         """A line of the converters' form in whose shape nothing is wrong."""
         row = typed_row(raw)
-        usable = row is not None and all(map(str.strip, row.images)) and self.of(row, raw) is not None
-        return row if usable else None
+        if row is None or not all(map(str.strip, row.images)):
+            return None
+        self.latest = self._of(row, raw)
+        return None if self.latest is None else row
 
-    def of(self, row: TypedRow, raw: bytes = b"") -> tuple[int | None, ...] | None:
-        """For each box the index of its label; None where something is wrong with the row. `raw`: the row, to read it the first time."""
+    def _of(self, row: TypedRow, raw: bytes) -> tuple[int | None, ...] | None:
+        """For each box the index of its label, () if they are in order; None where something is wrong with the row."""
         refs, boxes = (len(row.objects.ref), len(row.objects.bbox)) if row.objects else (0, 0)
         key = (bytes(row.messages), len(row.images), refs, boxes)
         found = self._known.get(key)
@@ -128,28 +124,37 @@ class Pairings:
                 return None
             if len(self._known) > MOST_PAIRINGS:
                 self._known.clear()
-            found = self._known[key] = tuple(view.pairing.ref_of_box)
+            pairs = view.pairing.ref_of_box
+            found = self._known[key] = () if pairs == list(range(refs)) else tuple(pairs)
         return found
 
 
-def typed_content(row: TypedRow, pairings: Pairings) -> Content:
+def typed_content(row: TypedRow, ref_of_box: Sequence[int | None]) -> Content:
     """The content of a row of the converters' form."""
     refs, boxes = (row.objects.ref, row.objects.bbox) if row.objects else ([], [])
-    labels = [refs[ref] for ref in pairings.of(row) if ref is not None] or refs
+    labels = [refs[ref] for ref in ref_of_box if ref is not None] or refs
     return Content(row.images, labels, len(boxes or labels))
 
 
 def _add(facts: Facts, row: JsonRow, content: Content, media: MediaKeys, log: IssueLog) -> None:
     try:
-        keys = list(dict.fromkeys(map(media, content.media)))
+        keys = list(map(media, content.media))
     except GroundswiftError as error:
         return log.add(Issue("image-unreadable", f"{facts.index.path}:{row.number}", str(error), "a file to compare with others"))
     facts.index.add(row)
     facts.has_media.append(bool(keys))
-    keys = keys or [_key_without_media(row.sample_id, row.number)]
+    keys = (list(dict.fromkeys(keys)) if len(keys) > 1 else keys) or [_key_without_media(row.sample_id, row.number)]
     facts.keys.extend(keys)
     facts.key_counts.append(len(keys))
     facts.objects.append(content.objects)
+    try:
+        facts.labels.extend([facts.names[label] for label in content.labels])
+        facts.label_counts.append(len(content.labels))
+    except KeyError:
+        _add_new_labels(facts, content, log)
+
+
+def _add_new_labels(facts: Facts, content: Content, log: IssueLog) -> None:
     before = len(facts.labels)
     for label in content.labels:
         number = facts.names.get(label)
@@ -182,71 +187,6 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(each)
     elif source := image_source(value):
         yield source
-
-
-class MediaKeys:
-    """Image -> 64 bits that are equal for the same image: by its normalised path or, for `same_content`, by the bytes of its file."""
-
-    def __init__(self, same_content: bool) -> None:
-        self.same_content = same_content
-        self.folder = os.getcwd()
-        self.known: dict[int, int] = {}
-        self.folders: dict[str, str] = {}
-
-    def __call__(self, source: str) -> int:
-        """Raises GroundswiftError if the content is needed and cannot be read."""
-        place = self.place(source)
-        key = key64(place)
-        if not self.same_content or place.startswith("data "):
-            return key
-        if key not in self.known:
-            self.known[key] = content64(source)
-        return self.known[key]
-
-    def place(self, source: str) -> str:
-        """An absolute path without `..` and links, in composed Unicode; a URL as it is; of an inline image its text."""
-        text = source.strip()
-        if text.startswith("data:") or len(text) > LONGEST_PATH:
-            return f"data {text.rpartition(';base64,')[2]}"
-        if is_url(text):
-            if not text.lower().startswith("file://"):
-                return text
-            text = str(local_copy(text))
-        folder, slash, name = text.rpartition("/")
-        if folder and slash and name not in NO_NAMES and "\0" not in text:
-            text = self.in_folder(folder, name)
-        else:
-            text = self.without_links(os.path.normpath(os.path.join(self.folder, os.path.expanduser(text))))
-        return text if text.isascii() else unicodedata.normalize("NFC", text)
-
-    def without_links(self, path: str) -> str:
-        """What a path leads to."""
-        return path if "\0" in path else self.in_folder(*os.path.split(path))
-
-    def in_folder(self, folder: str, name: str) -> str:
-        """What a name in a folder leads to. Folders, most of which hold many files, are resolved once."""
-        root = self.folders.get(folder)
-        if root is None:
-            root = os.path.realpath(os.path.normpath(os.path.join(self.folder, os.path.expanduser(folder))))
-            self.folders[folder] = root
-        path = os.path.join(root, name)
-        return os.path.realpath(path) if os.path.islink(path) else path
-
-
-def content64(source: str) -> int:
-    """64 bits of the content of a path or URL. Raises GroundswiftError if there is none."""
-    text = source.strip()
-    path = local_copy(text) if is_url(text) else path_of(text)
-    if path is None or not os.path.isfile(path):
-        raise error_at(shown(text), "no such file")
-    digest = blake2b(digest_size=8)
-    try:
-        with open(path, "rb", buffering=0) as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise error_at(shown(text), f"cannot be read ({error.strerror})") from None
-    return int.from_bytes(digest.digest(), "little")
 
 
 def grouped(facts: Facts) -> Grouping:

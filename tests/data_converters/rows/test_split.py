@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from groundswift.data_converters.rows import media_keys
 from groundswift.data_converters.rows.split import at_random, joined, stratified
 from groundswift.data_converters.rows.split_plan import Part, parts_of, targets_of
 from groundswift.errors import GroundswiftError
@@ -120,6 +121,18 @@ def test_links_to_one_image_are_one():
     Path("yolo/other.jpg").symlink_to("../linked/a.jpg")
     rows = row("real/a.jpg"), row("linked/a.jpg"), row("yolo/other.jpg"), row("linked/gone.jpg"), row("real/gone.jpg"), row("a\0b/c.jpg")
     assert together(*rows) == [{0, 1, 2}, {3, 4}, {5}]
+
+
+@pytest.mark.parametrize("link", [None, "many/b.jpg"])
+def test_links_in_a_folder_of_many_images_are_followed(monkeypatch, link):
+    monkeypatch.setattr(media_keys, "MANY_IMAGES", 2)
+    Path("many").mkdir()
+    for name in ("a", *([] if link else "b")):
+        Path(f"many/{name}.jpg").touch()
+    if link:
+        Path(link).symlink_to("a.jpg")
+    names = "many/a.jpg", "many/c.jpg", "many/b.jpg", "many/b.jpg ", "many/./b.jpg", "many/..", str(Path("many/c.jpg").absolute())
+    assert together(*map(row, names)) == ([{0, 2, 3, 4}, {1, 6}, {5}] if link else [{0}, {1, 6}, {2, 3, 4}, {5}])
 
 
 def test_the_same_content_under_two_paths():
