@@ -46,6 +46,30 @@ def csv_records(path: str, expected: str, multiline: bool) -> Iterator[tuple[int
         raise error_at(name, f"cannot be read ({error.strerror})", expected) from None
 
 
+def table_records(
+    path: str, needed: Sequence[str], expected: str, known: Sequence[str] | None = None
+) -> Iterator[tuple[int, dict[str, str] | str]]:
+    """(number of its line, cells by column as they were before `csv_lines`, or in words what is wrong) of each line of a table.
+
+    Columns may be in any order. `needed`: those that must be there; `known`: the only ones that may, None for any. Raises
+    GroundswiftError where it is not such a table.
+    """
+    records, name = csv_records(path, expected, multiline=True), shown(path)
+    head = [cell.strip().lower() for cell in next(records, (1, []))[1]]
+    if len(head) == 1 and ";" in head[0]:
+        raise error_at(f"{name}:1", "its fields are separated by semicolons", f"{expected}, separated by commas")
+    lacking = [column for column in needed if column not in head]
+    unknown = [cell for cell in head if known is not None and cell not in known]
+    if lacking or unknown or len(set(head)) != len(head):
+        what = f"no column {lacking[0]}" if lacking else f"unknown column {unknown[0]!r:.100}" if unknown else "a column twice"
+        raise error_at(f"{name}:1", what, expected)
+    for number, fields in records:
+        if len(fields) != len(head):
+            yield number, f"{len(fields)} fields; expected {len(head)}, as in line 1 (quotation marks around text with commas)"
+        else:
+            yield number, {column: restored(cell) for column, cell in zip(head, fields, strict=True)}
+
+
 def neutralised(text: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
     return f"'{text}" if FORMULA.match(text) else text

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from groundswift import csv_files
-from groundswift.csv_files import csv_records, restored
-from groundswift.errors import error_at
+from groundswift.csv_files import table_records
 from groundswift.urls import shown
 
 COLUMNS = ("image", "question", "answer", "stage", "label", "source")
@@ -36,20 +35,7 @@ def table_lines(path: str) -> Iterator[Line | str]:
 
     Raises GroundswiftError where it is not such a table.
     """
-    records, name = csv_records(path, EXPECTED, multiline=True), shown(path)
-    _, head = next(records, (1, []))
-    head = [cell.strip().lower() for cell in head]
-    if len(head) == 1 and ";" in head[0]:
-        raise error_at(f"{name}:1", "its fields are separated by semicolons", f"{EXPECTED}, separated by commas")
-    lacking = [column for column in ("image", "question", "answer") if column not in head]
-    unknown = [cell for cell in head if cell not in COLUMNS]
-    if lacking or unknown or len(set(head)) != len(head):
-        what = f"no column {lacking[0]}" if lacking else f"unknown column {unknown[0]!r:.100}" if unknown else "a column twice"
-        raise error_at(f"{name}:1", what, EXPECTED)
-    for number, fields in records:
+    name = shown(path)
+    for number, cells in table_records(path, COLUMNS[:3], EXPECTED, COLUMNS):
         where = f"{name}:{number}"
-        if len(fields) != len(head):
-            yield f"{where}: {len(fields)} fields; expected {len(head)}, as in line 1 (quotation marks around text with commas)"
-            continue
-        cells = dict.fromkeys(COLUMNS, "") | {column: restored(cell) for column, cell in zip(head, fields, strict=True)}
-        yield Line(**cells, where=where)
+        yield f"{where}: {cells}" if isinstance(cells, str) else Line(**dict.fromkeys(COLUMNS, "") | cells, where=where)

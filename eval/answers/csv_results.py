@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from groundswift.csv_files import csv_records, restored
+from groundswift.csv_files import table_records
 from groundswift.errors import error_at
 from groundswift.urls import shown
 
@@ -27,26 +27,10 @@ def read_table(path: str | Path, kind: type) -> Iterator[tuple[int, Any]]:
 
     `answer` is the true one. Raises GroundswiftError where it is not such a table.
     """
-    records, name = csv_records(str(path), EXPECTED, multiline=True), shown(path)
-    head = checked_head(next(records, (1, []))[1], name)
-    for number, fields in records:
+    name = shown(path)
+    for number, cells in table_records(str(path), NEEDED, EXPECTED):
         where = f"{name}:{number}"
-        if len(fields) != len(head):
-            what = f"{len(fields)} fields"
-            yield number, error_at(where, what, f"{len(head)}, as in line 1 (quotation marks around text with commas)")
-            continue
-        yield number, row_of({column: restored(cell) for column, cell in zip(head, fields, strict=True)}, kind, where)
-
-
-def checked_head(head: list[str], name: str) -> list[str]:
-    """The names of the columns. Raises GroundswiftError where one is missing or there twice."""
-    head = [cell.strip().lower() for cell in head]
-    if len(head) == 1 and ";" in head[0]:
-        raise error_at(f"{name}:1", "its fields are separated by semicolons", f"{EXPECTED}, separated by commas")
-    lacking = [column for column in NEEDED if column not in head]
-    if lacking or len(set(head)) != len(head):
-        raise error_at(f"{name}:1", f"no column {lacking[0]}" if lacking else "a column twice", EXPECTED)
-    return head
+        yield number, error_at(where, cells) if isinstance(cells, str) else row_of(cells, kind, where)
 
 
 def row_of(cells: dict[str, str], kind: type, where: str) -> Any:

@@ -16,8 +16,6 @@ from ...issues import IssueLog
 
 LONGEST = 400  # characters of a path in a message
 DATASET = "data.yaml of a YOLO dataset"
-
-
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}  # their names, in any case
 
 
