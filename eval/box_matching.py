@@ -180,9 +180,11 @@ def boxes_by_image(truth: Truth, boxes: Truth | Predictions, of_boxes: Codes, sc
     corners = zip(*np.round(xywh_to_xyxy(boxes.boxes_xywh_px), 2).T.tolist(), strict=True)
     columns = (map(truth.category_names.__getitem__, boxes.category_index.tolist()), corners, map(OUTCOMES.__getitem__, of_boxes.tolist()))
     drawn = list(map(DrawnBox, *columns, scores))
-    order = np.argsort(boxes.image_index, kind="stable")
-    ends = np.searchsorted(boxes.image_index[order], np.arange(len(truth.image_ids) + 1)).tolist()
-    drawn = [drawn[place] for place in order.tolist()]
+    images = boxes.image_index
+    if (images[1:] < images[:-1]).any():
+        order = np.argsort(images, kind="stable")
+        images, drawn = images[order], list(map(drawn.__getitem__, order.tolist()))
+    ends = np.searchsorted(images, np.arange(len(truth.image_ids) + 1)).tolist()
     return [drawn[start:end] for start, end in pairwise(ends)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from dataclasses import replace
 from math import isfinite
 from numbers import Real
@@ -14,7 +14,7 @@ import click
 from groundswift import __version__
 from groundswift.atomic_write import write_whole
 from groundswift.errors import error_at
-from groundswift.gc_control import rare_collection
+from groundswift.gc_control import no_collection_at_exit, rare_collection
 
 from .answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there
 from .artifacts import EVALUATION_FILES, check_folder, file_terms, new_folder, pretty_json, reading_terms, run_chunks
@@ -31,6 +31,7 @@ def command_of(kind: type[Metric]) -> click.Command:
     """The subcommand of a metric; its help is the docstring of the class."""
 
     def run(result: Path | None, truth_path: Path | None, out: Path | None, as_json: bool, **options: Any) -> None:
+        no_collection_at_exit()
         with rare_collection():
             evaluate(kind(truth_path=truth_path, **options), result, truth_path, out, as_json)
 
@@ -119,7 +120,7 @@ def write(metric: Metric, out: Path, document: dict[str, Any], evaluation: Evalu
     """Write all files into a new `out` and return their names. `document` gets the id of the run, which all its files have."""
     with new_folder(out) as folder:
         if metric.writes_run:
-            document["run"] = {"id": secrets.token_hex(8), **metric.write(folder, answers, truth)}
+            document["run"] = {"id": os.urandom(8).hex(), **metric.write(folder, answers, truth)}
             found = (evaluation.curves, evaluation.per_sample, evaluation.tables, evaluation.plots)
             run = Run(out.resolve().name, document, *found)
             write_whole(folder / "run.json", run_chunks(run))

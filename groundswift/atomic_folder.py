@@ -6,7 +6,6 @@ import ctypes
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -86,7 +85,7 @@ def _staging(target: Path, in_place: bool) -> Iterator[Path]:
     """A new folder next to the target, or in it; those of commands that were killed are removed."""
     parent = target if in_place else target.parent
     mark = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]
-    staging = parent / f".groundswift.{mark}.{secrets.token_hex(4)}.tmp"
+    staging = parent / f".groundswift.{mark}.{os.urandom(4).hex()}.tmp"
     with _locked(parent):
         _remove_abandoned(parent, mark)
         staging.mkdir()

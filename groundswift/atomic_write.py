@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 import signal
 import threading
@@ -26,7 +25,7 @@ NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EN
 
 def temporary_name(target: Path, ending: str = "tmp") -> Path:
     """A free, hidden name in the folder of `target`."""
-    return target.with_name(f".{target.name[:NAME_KEPT]}.{secrets.token_hex(4)}.{ending}")
+    return target.with_name(f".{target.name[:NAME_KEPT]}.{os.urandom(4).hex()}.{ending}")
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -166,7 +165,7 @@ def _copied(folder: str, url: str) -> str:
 
 def _place_for(folder: str, target: str, url: str) -> str:
     """A new empty file for a partial copy, on the disk of its target, whose folder is made."""
-    temporary = os.path.join(_partial_folder(folder), secrets.token_hex(8))
+    temporary = os.path.join(_partial_folder(folder), os.urandom(8).hex())
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.makedirs(os.path.dirname(temporary), exist_ok=True)

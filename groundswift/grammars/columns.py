@@ -18,9 +18,7 @@ from ..family import family_row
 from ..spaces import space_row
 from .base import Grammar
 from .registry import grammar_of, without_surrogates
-from .tags import THOUSAND, TagGrammar
 from .well_formed import Part, nothing_found, well_formed
-from .well_formed_points import well_formed_points
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 OK, TRUNCATED = STATUSES.index("ok"), STATUSES.index("truncated")
@@ -100,10 +98,13 @@ def columns_of(texts: Sequence[str], grammar: Grammar, limit: float | None, cut:
 
 def _finder(grammar: Grammar, limit: float | None) -> Callable[[Sequence[str]], Part] | None:
     """What finds the well-formed ones of some texts; None where the grammar has nothing for it."""
-    if isinstance(grammar, TagGrammar):
-        return partial(well_formed_points, limit=limit, units=THOUSAND if grammar.coords else None)
-    skeleton = getattr(grammar, "skeleton", None)
-    return None if skeleton is None else partial(well_formed, skeleton=skeleton, limit=limit)
+    if (skeleton := getattr(grammar, "skeleton", None)) is not None:
+        return partial(well_formed, skeleton=skeleton, limit=limit)
+    from .tags import THOUSAND, TagGrammar
+    from .well_formed_points import well_formed_points
+
+    units = THOUSAND if isinstance(grammar, TagGrammar) and grammar.coords else None
+    return partial(well_formed_points, limit=limit, units=units) if isinstance(grammar, TagGrammar) else None
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:

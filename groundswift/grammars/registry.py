@@ -2,116 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache, partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import import_module
 
 from ..answers import Answer, Located, as_truncated
 from ..errors import GroundswiftError
 from ..family import family_row
 from ..spaces import space_row
 from .base import Grammar
-from .json_boxes import JsonGrammar
-from .json_objects import JsonKeys
-from .lines import BRACKETS, CORNER_PAIRS, CORNER_RUNS, GLM_BOX, POLYGON_RUNS, RUNS, LabelLastGrammar, LineGrammar
-from .numbers import (
-    Numbers,
-    Runs,
-    corners_to_boxes,
-    from_corners,
-    from_indices,
-    in_eights,
-    in_runs,
-    indices_to_cells,
-    listed,
-    quadrangle_in,
-    to_corners,
-    to_indices,
-    tokenised,
-    tokens_in,
-    write_decimals,
-    write_padded,
-    write_token,
-    y_first,
-)
-from .tags import TagGrammar
-from .tokens import ANY_LIST, TokenGrammar
 
-QWEN2_MARKS = ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
-REF_BOX = ("<ref>", "</ref>", "<box>", "</box>")
-DEEPSEEK_MARKS = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>")
-QWEN2_TOKENS = TokenGrammar(*QWEN2_MARKS, quads=("<|quad_start|>", "<|quad_end|>"))
-LISTS = listed("()<>", r";\[\]")
-NESTED = {"items": LISTS, "longer": quadrangle_in, "nested": True}
-SPACED = {"box": "[{0}, {1}, {2}, {3}]", "point": "[{0}, {1}]", **NESTED}
-TIGHT = {"box": "{0},{1},{2},{3}", "point": "{0},{1}", **NESTED, "joint": ";"}
-DOUBLE = {"opening": "[", "closing": "]"}
-REX_TOKENS = Numbers(
-    "<{0}><{1}><{2}><{3}>",
-    "<{0}><{1}>",
-    tokenised("", r"[,;]|\Z", r"[^,;\s][^,;]*"),
-    joint=", ",
-    write_number=partial(write_token, largest=999),
-    longer=tokens_in,
-)
-PATCHES = Numbers(
-    "<patch_index_{0}><patch_index_{1}>",
-    None,
-    tokenised("patch_index_", r"</|\Z", r"<patch_index_[^<]*(?:<patch_index_[^<]*)*"),
-    joint="</delimiter_of_multi_objects/>",
-    encode=to_indices,
-    decode=from_indices,
-    decode_columns=indices_to_cells,
-)
-LOCATE_TOKENS = Numbers(
-    "<{0}><{1}><{2}><{3}>",
-    "<{0}><{1}>",
-    tokenised("", r"[,;]|\Z", r"[^,;\s][^,;]*"),
-    write_number=partial(write_token, largest=1000),
-    longer=tokens_in,
-)
-YOUTU_TOKENS = Numbers("<x_{0}><y_{1}><x_{2}><y_{3}>", "<x_{0}><y_{1}>", tokenised("[xy]_", r"[,;]|\Z", r"[^,;\s][^,;]*"))
-FOUR_CORNERS = Numbers(
-    "".join(f"<|LOC_{{{place}}}|>" for place in range(8)),
-    None,
-    in_eights(),
-    encode=partial(to_corners, largest=1000),
-    decode=from_corners,
-    decode_columns=corners_to_boxes,
-)
-TWO_PAIRS = Numbers("({0},{1}),({2},{3})", None, ANY_LIST, longer=quadrangle_in)
-GLM_MARKS = {"opening": "<|begin_of_box|>[", "closing": "]<|end_of_box|>"}
-GLM_LISTS = {"items": listed("", r";\[\]()<>"), "longer": quadrangle_in, "nested": True, "joint_points": False}  # pairs may be corners
-FLORENCE = {"items": in_runs("loc_"), "write_number": partial(write_token, largest=999)}
-PALIGEMMA = {"items": in_runs("loc"), "write_number": partial(write_token, largest=1023, digits=4), "decode": y_first}
-
-GRAMMARS: dict[str, Grammar] = {
-    "qwen_ref_box": TokenGrammar(*REF_BOX, quads=("<quad>", "</quad>")),
-    "qwen2_tokens": QWEN2_TOKENS,
-    "json_bbox_2d": JsonGrammar(JsonKeys("bbox_2d", "point_2d"), inline=QWEN2_TOKENS),
-    "json_box_2d": JsonGrammar(JsonKeys("box_2d", "point", y_first=True)),
-    "json_bbox_category": JsonGrammar(JsonKeys("bbox", "", label="category"), fenced=False),
-    "internvl_ref_box": TokenGrammar(*REF_BOX, numbers=Numbers(**SPACED, **DOUBLE)),
-    "deepseek_ref_det": TokenGrammar(*DEEPSEEK_MARKS, numbers=Numbers(**SPACED, **DOUBLE, joint=", ", joint_points=False)),
-    "minicpm_ref_box": TokenGrammar(*REF_BOX, numbers=Numbers("{0} {1} {2} {3}", "{0} {1}", ANY_LIST, longer=quadrangle_in)),
-    "rex_omni_tokens": TokenGrammar(*QWEN2_MARKS, numbers=REX_TOKENS),
-    "locate_tokens": TokenGrammar(*REF_BOX, numbers=LOCATE_TOKENS),
-    "youtu_tokens": TokenGrammar(*REF_BOX, numbers=YOUTU_TOKENS),
-    "kosmos_patches": TokenGrammar("<phrase>", "</phrase>", "<object>", "</object>", numbers=PATCHES, blank_labels=False),
-    "glm_box": LineGrammar(Numbers("[{0},{1},{2},{3}]", "[{0},{1}]", joint=",", **GLM_MARKS, **GLM_LISTS), GLM_BOX),
-    "cogvlm_brackets": LineGrammar(Numbers(**TIGHT, opening="[[", closing="]]", write_number=partial(write_padded, digits=3)), BRACKETS),
-    "shikra_brackets": LineGrammar(Numbers(**TIGHT, **DOUBLE, write_number=partial(write_decimals, digits=3), whole=False), BRACKETS),
-    "llava_brackets": LineGrammar(Numbers(**SPACED, write_number=partial(write_decimals, digits=2), whole=False), BRACKETS),
-    "ferret_brackets": LineGrammar(Numbers(**SPACED), BRACKETS, gap=" "),
-    "swift_brackets": LineGrammar(Numbers("[({0},{1}),({2},{3})]", "[({0},{1})]", **NESTED), BRACKETS),
-    "florence_loc": LineGrammar(
-        Runs("<loc_{0}><loc_{1}><loc_{2}><loc_{3}>", "<loc_{0}><loc_{1}>", joint="", joint_points=False, **FLORENCE), POLYGON_RUNS, joint=""
-    ),
-    "paligemma_loc": LabelLastGrammar(Numbers("<loc{1}><loc{0}><loc{3}><loc{2}>", None, **PALIGEMMA), RUNS, gap=" ", joint=" ; "),
-    "paddleocr_corners": LineGrammar(FOUR_CORNERS, CORNER_RUNS),
-    "hunyuan_pairs": LineGrammar(TWO_PAIRS, CORNER_PAIRS, joint="", keys=JsonKeys("box", "")),
-    "molmo_points": TagGrammar(),
-    "molmo2_points": TagGrammar(coords=True),
+PLACES = {  # grammar -> the module whose TABLE has it
+    "qwen_ref_box": "token_table",
+    "qwen2_tokens": "token_table",
+    "json_bbox_2d": "json_table",
+    "json_box_2d": "json_table",
+    "json_bbox_category": "json_table",
+    "internvl_ref_box": "token_table",
+    "deepseek_ref_det": "token_table",
+    "minicpm_ref_box": "token_table",
+    "rex_omni_tokens": "token_table",
+    "locate_tokens": "token_table",
+    "youtu_tokens": "token_table",
+    "kosmos_patches": "token_table",
+    "glm_box": "line_table",
+    "cogvlm_brackets": "line_table",
+    "shikra_brackets": "line_table",
+    "llava_brackets": "line_table",
+    "ferret_brackets": "line_table",
+    "swift_brackets": "line_table",
+    "florence_loc": "line_table",
+    "paligemma_loc": "line_table",
+    "paddleocr_corners": "line_table",
+    "hunyuan_pairs": "line_table",
+    "molmo_points": "tags",
+    "molmo2_points": "tags",
 }
+
+
+class Grammars(Mapping[str, Grammar]):
+    """The grammars by name, each loaded when it is used: all their regular expressions take longer to compile than a command to start."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Grammar] = {}
+
+    def __getitem__(self, name: str) -> Grammar:
+        if name not in self._made:
+            self._made[name] = import_module(f".{PLACES[name]}", __package__).TABLE[name]()
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in PLACES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PLACES)
+
+    def __len__(self) -> int:
+        return len(PLACES)
+
+
+GRAMMARS = Grammars()
 
 
 @cache

@@ -8,7 +8,7 @@ boxes. Source: model card of Molmo; report of Molmo 2, and tests of OLMo-core fo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape, unescape
 
@@ -140,3 +140,6 @@ class TagGrammar:
 def escaped(label: str) -> str:
     """A label for a tag: unchanged where that is read as the same, else with `&quot;` and the like."""
     return label if unescape(label) == label and not set(label) & set('"<>') else escape(label)
+
+
+TABLE: dict[str, Callable[[], TagGrammar]] = {"molmo_points": TagGrammar, "molmo2_points": partial(TagGrammar, coords=True)}

@@ -1,12 +1,14 @@
 """The table of families."""
 
+from importlib import import_module
+
 import pytest
 
 from groundswift import families
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
 from groundswift.family_table import TRAPS
-from groundswift.grammars.registry import GRAMMARS
+from groundswift.grammars.registry import GRAMMARS, PLACES
 from groundswift.spaces import SPACES
 
 
@@ -23,6 +25,12 @@ def test_a_row_names_what_exists(name):
 def test_every_family_has_its_grammar_and_every_trap_its_family():
     assert sorted({row.grammar for row in families().values()} - set(GRAMMARS)) == []
     assert TRAPS.keys() <= families().keys()
+
+
+def test_every_table_of_grammars_is_reached_by_name():
+    names = {(module, name) for module in set(PLACES.values()) for name in import_module(f"groundswift.grammars.{module}").TABLE}
+    assert names == {(module, name) for name, module in PLACES.items()}
+    assert all(GRAMMARS[name] is GRAMMARS[name] for name in PLACES)
 
 
 def test_a_template_belongs_to_one_family():
