@@ -49,9 +49,11 @@ class MediaKeys:
 
     def _note_folder(self, folder: str) -> None:
         """List a folder that many images are in: where it has no link, none of them needs a look."""
-        self.asked[folder] += 1
         root = self.folders.get(folder)
-        if self.asked[folder] == MANY_IMAGES and root is not None and root.isascii() and not has_links(root):
+        if root is None:  # an inline image or a URL, whose text is not kept
+            return
+        self.asked[folder] += 1
+        if self.asked[folder] == MANY_IMAGES and root.isascii() and not has_links(root):
             self.plain_folders[folder] = os.path.join(root, "")
 
     def place(self, source: str) -> str:

@@ -135,6 +135,13 @@ def test_links_in_a_folder_of_many_images_are_followed(monkeypatch, link):
     assert together(*map(row, names)) == ([{0, 2, 3, 4}, {1, 6}, {5}] if link else [{0}, {1, 6}, {2, 3, 4}, {5}])
 
 
+@pytest.mark.parametrize("start", ["data:image/png;base64,", "https://host/"])
+def test_the_text_of_an_image_that_is_no_path_is_not_kept(start):
+    keys = media_keys.MediaKeys(False)
+    assert len({keys(f"{start}{number}{'A/' * 1000}x") for number in range(9)}) == 9
+    assert (keys.asked, keys.folders) == ({}, {})
+
+
 def test_the_same_content_under_two_paths():
     Image.new("RGB", (8, 8), "red").save("a.png")
     Image.new("RGB", (8, 8), "blue").save("b.png")
