@@ -28,6 +28,7 @@ INSTALL = "pip install 'groundswift[text-eval]'"
 ASKER = Asker("anomaly ask: model", "the URL up to /v1 (--base-url), a model it serves (--model) and its key (--key-env)", INSTALL)
 LOCAL = "http://127.0.0.1:8000/v1"  # where `swift deploy` serves
 SOME_FAILED = 3  # exit status
+SERVED_FIELD = "max_tokens=1024"  # `swift deploy` writes to the end of the context otherwise, also when nobody waits any more
 
 
 class AskReport(msgspec.Struct):
@@ -57,7 +58,11 @@ class AskReport(msgspec.Struct):
 @click.option("--model", metavar="NAME", help="Model of the server.  [default: the only one that it lists]")
 @click.option("--key-env", metavar="NAME", help="Environment variable with the API key; nothing else is read.  [default: no key]")
 @click.option(
-    "--field", "fields", multiple=True, metavar="NAME=JSON", help="Field of the request, such as max_tokens=512; may be repeated."
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME=JSON",
+    help=f"Field of the request, such as max_tokens=512; may be repeated.  [default with --serve: {SERVED_FIELD}]",
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests at a time.")
 @click.option("--rate", type=click.FloatRange(0.1), metavar="N", help="Requests a minute, at most.  [default: no limit]")
@@ -97,6 +102,8 @@ def ask(source: str, on_error: OnError, as_json: bool, serve: str | None, deploy
         raise click.UsageError("--serve and --base-url name two servers; expected one of them")
     if deploy_words and not serve:
         raise click.UsageError("options of `swift deploy` need --serve")
+    if serve:
+        options["fields"] = (SERVED_FIELD, *options["fields"])  # the last of a name counts
     log = IssueLog(on_error)
     requests = read_requests(source, log)
     log.settle(source, in_sets=False)

@@ -170,7 +170,8 @@ class Asking:
         self._failures = self._failures + 1 if reply.problem in FAILED else 0
         if self._failures >= STREAK:
             why = f"{reply.status}: {reply.text}" if reply.status else reply.problem
-            raise Interrupted(f"{where}: {STREAK} requests in a row failed, the last one: {why}. Run the same command again to go on")
+            hint = ", with --field max_tokens=512, fewer --workers or a longer --timeout" if reply.problem == "timeout" else ""
+            raise Interrupted(f"{where}: {STREAK} requests in a row failed, the last one: {why}. Run the same command again to go on{hint}")
 
 
 def may_succeed(reply: Reply) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from groundswift.box_drawing import COLOURS
-from groundswift.image_marks import draw_boxes, font_of
+from groundswift.errors import error_at
+from groundswift.image_marks import can_draw, draw_boxes, font_of
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading, path_option
@@ -16,6 +17,8 @@ from ..issues import IssueLog
 from .frames import AnomalyRow, Frame, Frames, Request, SavingOptions, requests_of, stage_row
 from .new_images import NewImages
 from .questions import AB_KINDS, Question, Questions, other_class
+
+FONT_PX = 20  # any size: which characters a font has does not depend on it
 
 
 class DrawOptions(SavingOptions, frozen=True, kw_only=True):
@@ -46,10 +49,20 @@ class DrawOptions(SavingOptions, frozen=True, kw_only=True):
     font: Annotated[str | None, path_option("Font file for labels that Pillow's own font cannot write.")] = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        font_of(20, self.font)  # an invalid file is reported once here, not for every image
+        font_of(FONT_PX, self.font)  # an invalid file is reported once here, not for every image
         reading, frames = self.frames(log, pool)
+        if self.tags == "label":
+            check_labels(frames.names, self.font)
         images = NewImages(self.folder(), self.image_format, self.quality)
         return Reading(reading.items, Drawer(frames, self.asks(), images, self), reading.total, "image")
+
+
+def check_labels(names: Sequence[str], font: str | None) -> None:
+    """Raise GroundswiftError for a class whose name the font cannot write: question marks would be trained on."""
+    for name in names:
+        if missing := "".join(dict.fromkeys(character for character in name if not can_draw(character, FONT_PX, font))):
+            where = f"--tags label: class {name!r:.100}"
+            raise error_at(where, f"the font has no {missing[:50]!r}", "--font FILE, a font that has it, or --tags number")
 
 
 def colour_of(rank: int) -> tuple[int, int, int]:

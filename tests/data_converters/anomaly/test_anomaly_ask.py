@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,13 @@ def test_a_server_that_is_gone(requests, monkeypatch):
         pass
     text = failed(server, requests, "writer", "--retries", 9, "--workers", 4, "--timeout", 1)
     assert "20 requests in a row failed, the last one: unreachable. Run the same command again to go on" in text
+
+
+@pytest.mark.parametrize(("field", "sent"), [((), 1024), (("--field", "max_tokens=8"), 8), (("--field", "max_tokens=null"), None)])
+def test_answers_of_a_served_model_have_an_end(server, requests, monkeypatch, field, sent):
+    monkeypatch.setattr("groundswift.data_converters.anomaly.ask.served", lambda model, words: nullcontext(server.url))
+    done = run("anomaly", "ask", requests, "--serve", "m", "--model", "writer", "--out", requests.with_name("o.jsonl"), *field)
+    assert (done.exit_code, server.seen[-1].get("max_tokens")) == (0, sent), done.output
 
 
 def test_the_key_comes_from_the_environment_alone(server, requests, monkeypatch):

@@ -266,6 +266,14 @@ def test_a_font_of_ones_own(folder):
     assert "no.ttf: not a font" in refusal(drawn(folder, tags="label", font=str(folder / "no.ttf")), folder / "out.jsonl")
 
 
+def test_a_label_that_the_font_cannot_write_is_refused(folder):
+    data = folder / "set" / "data.yaml"
+    data.write_text(data.read_text("utf-8").replace("tip", "气泡"), "utf-8")
+    text = refusal(drawn(folder, tags="label"), folder / "out.jsonl")
+    assert "--tags label: class '气泡': the font has no '气泡'; expected --font FILE" in text
+    assert converted(drawn(folder, tags="number"), folder / "out.jsonl")[0]
+
+
 def test_both_languages(folder):
     rows, _ = converted(crops(folder, language="both"), folder / "out.jsonl")
     assert {row["prompt"].split(".")[2] for row in rows} == {"en", "zh"}
