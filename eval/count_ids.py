@@ -19,7 +19,7 @@ COUNTS = {  # of metrics.json, those that a reader has to know of where they are
     "answers_shortened": "answer whose first 10,000 words count",
     "references_without_words": "question without a word in its true answers: undefined",
     "choice_unreadable": "answer that chooses no option, or several: wrong",
-    "choice_without_truth": "question whose true answer is not one of its options: undefined",
+    "choice_without_truth": "question without options, or whose true answer is none of them: no choice",
     "verdict_unreadable": "answer without a declared verdict: wrong, no alarm",
     "verdict_truth_unclear": "question for a verdict whose true answer is not a declared one: undefined",
     "not_of_mmad": "question without subtask, dataset, verdict or a letter as its answer: not in the numbers of MMAD",
