@@ -61,7 +61,8 @@ WORDS = {
         "intro": "{total} scripts that drive `swift sft`, `swift infer` and other commands of ms-swift. Each takes `VAR=value` before it "
         "and further options of its main command after it; `--help` prints its head and variables, `DRY_RUN=1` prints every command and "
         "runs nothing. {run} of them run to their end on a CPU in `make test-recipes`, with a tiny model of their family and a few rows. "
-        "The other {parsed} need a GPU, or a package that only installs with one: ms-swift's own argument classes parse their commands.",
+        "The other {parsed} need a GPU, a package that only installs with one, or llama.cpp: ms-swift's own argument classes parse "
+        "their commands.",
         "columns": ("script", "model", "method", "hardware", "memory", "score"),
         "parsed": "Not run by the tests",
         "made": "Generated from the heads of the scripts by `python recipes/_inventory.py`.",
@@ -71,7 +72,7 @@ WORDS = {
         "other": "[English](README.md) | 中文",
         "intro": "共 {total} 个脚本, 驱动 `swift sft`、`swift infer` 等命令。脚本前写 `VAR=value` 设置变量, 脚本后的参数传给主命令; "
         "`--help` 显示脚本头部和变量, `DRY_RUN=1` 只打印命令而不执行。其中 {run} 个由 `make test-recipes` 在 CPU 上用同系列的微型模型和"
-        "少量数据完整运行; 其余 {parsed} 个需要 GPU 或依赖 GPU 的软件包, 其命令行由 ms-swift 自己的参数类解析检查。",
+        "少量数据完整运行; 其余 {parsed} 个需要 GPU、依赖 GPU 的软件包或 llama.cpp, 其命令行由 ms-swift 自己的参数类解析检查。",
         "columns": ("脚本", "模型", "方法", "硬件", "显存", "得分"),
         "parsed": "测试中未运行的脚本",
         "made": "由 `python recipes/_inventory.py` 根据脚本头部生成。",

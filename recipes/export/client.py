@@ -9,9 +9,7 @@ record, so the server must run with the same limits.
 from __future__ import annotations
 
 import argparse
-import base64
 import json
-import mimetypes
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,15 +18,10 @@ import httpx
 from openai import OpenAI, OpenAIError
 
 from groundswift.answer_px import answer_in_px, record_of_model
+from groundswift.data_urls import data_url
 from groundswift.errors import GroundswiftError
 from groundswift.images import read_size_wh
 from groundswift.row_view import image_source
-
-
-def data_url(path: Path) -> str:
-    """An image file as a data URL."""
-    kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 def request_of(row: dict) -> list[dict]:
@@ -40,7 +33,7 @@ def request_of(row: dict) -> list[dict]:
         parts: list[dict] = []
         for number, text in enumerate(turn["content"].split("<image>")):
             if number:
-                parts.append({"type": "image_url", "image_url": {"url": data_url(Path(image_source(next(images))))}})
+                parts.append({"type": "image_url", "image_url": {"url": data_url(Path(image_source(next(images))).read_bytes())}})
             if text:
                 parts.append({"type": "text", "text": text})
         messages.append({"role": turn["role"], "content": parts})

@@ -128,6 +128,28 @@ def test_exported_graphs_give_the_boxes_of_torch(runner, tmp_path):
     assert "report" in printed
 
 
+@pytest.mark.recipes
+def test_without_llama_cpp_the_recipe_says_how_to_build_it(runner, tmp_path):
+    ways = [("", "LLAMA_CPP is not set"), (str(tmp_path), f"LLAMA_CPP={tmp_path} has no convert_hf_to_gguf.py")]
+    for number, (folder, said) in enumerate(ways):
+        done = runner.run("export/qwen2_vl_gguf.sh", tmp_path / f"out{number}", ADAPTERS="@adapter", TEST="@test", LLAMA_CPP=folder)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: {said}"), done.stderr
+        assert "cmake --build" in done.stderr
+
+
+@pytest.mark.recipes
+@pytest.mark.skipif(not os.environ.get("LLAMA_CPP"), reason="LLAMA_CPP is not set: the folder of a built llama.cpp")
+def test_llama_cpp_gives_the_boxes_of_torch(runner, tmp_path):
+    """On images as they are, enlarged, and far from square, there are boxes, and they are equal."""
+    rows = {"ADAPTERS": "@adapter", "TEST": "@test", "LIMIT": "2", "MAX_NEW_TOKENS": "64"}
+    done = runner.run("export/qwen2_vl_gguf.sh", tmp_path / "out", "--threads", "2", SPLITS_AS="qwen2", PORT=str(free_port()), **rows)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found = json.loads((tmp_path / "out" / "parity" / "parity.json").read_text())
+    assert found["ways"]["gguf"]["lowest_agreement"] > 0.95
+    assert found["ways"]["gguf"]["numbers"]["box_iou"] > 0.95
+
+
 def memory(*words: object) -> subprocess.CompletedProcess:
     command = [sys.executable, SCRIPTS / "serving_memory.py", *words]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True)

@@ -95,6 +95,14 @@ def test_two_servers_agree_and_get_the_image_where_it_belongs(tmp_path):
     assert "other: 3 answers without tokens" in output
 
 
+@pytest.mark.parametrize("end", ["<|im_end|>", "<|endoftext|>", "</s>"])
+def test_the_token_that_ended_an_answer_is_no_difference(tmp_path, end):
+    code, output = compared(tmp_path, lambda body: said(TEXT + end))
+    assert (code, "another text" in output) == (0, False)
+    _, output = compared(tmp_path, lambda body: said(TEXT + end + "more"), words=("--out", tmp_path / "other"))
+    assert "3 answers of 3 with another text" in output
+
+
 def test_a_server_that_refuses_log_probabilities_is_asked_without(tmp_path):
     def reply(body: dict[str, Any]) -> tuple[int, Any]:
         return (400, {"error": "logprobs are not supported"}) if "logprobs" in body else said(TEXT)

@@ -26,6 +26,7 @@ from .ways import Way
 TRIES, PAUSE_S = 3, 1.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LONGEST = 300  # characters of what a server says
+ENDS = ("<|im_end|>", "<|endoftext|>", "<|end|>", "<|eot_id|>", "<end_of_turn>", "</s>")  # in the text where a server shows special tokens
 MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 
 
@@ -87,7 +88,7 @@ class ServedWay:
         found = self._call("/chat/completions", body)
         try:
             choice = found["choices"][0]
-            return Answer(choice["message"]["content"] or "", choice.get("logprobs"), choice.get("finish_reason"))
+            return Answer(without_end(choice["message"]["content"] or ""), choice.get("logprobs"), choice.get("finish_reason"))
         except (KeyError, IndexError, TypeError, AttributeError):
             raise error_at(self.name, f"answered {shortened(json.dumps(found))}", "choices with a message") from None
 
@@ -122,6 +123,11 @@ def decoded(opener: OpenerDirector, request: Request, timeout_s: float) -> dict[
     if not isinstance(found, dict):
         raise ValueError
     return found
+
+
+def without_end(text: str) -> str:
+    """An answer without the token that ended it: llama.cpp shows it with the tokens that surround boxes (`--special`), others do not."""
+    return next((text.removesuffix(end) for end in ENDS if text.endswith(end)), text)
 
 
 def shortened(text: str) -> str:
