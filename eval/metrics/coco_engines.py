@@ -113,9 +113,7 @@ def parts_by_class(truth: Truth, predictions: Predictions) -> Iterator[tuple[Tru
     edges = [*np.flatnonzero(np.diff((ends - 1) // BOXES_AT_ONCE, prepend=-1)).tolist(), len(ends)]
     for first, end in pairwise([0, *(edge for edge in edges if edge)]):
         objects, found = ((first <= each.category_index) & (each.category_index < end) for each in (truth, predictions))
-        columns = {
-            name: getattr(truth, name)[objects] for name in ("image_index", "category_index", "boxes_xywh_px", "areas_px2", "is_crowd")
-        }
+        columns = {name: getattr(truth, name)[objects] for name in COLUMNS}
         part = replace(truth, category_ids=truth.category_ids[first:end], category_names=truth.category_names[first:end], **columns)
         of_part = Predictions(*(getattr(predictions, each.name)[found] for each in fields(predictions)))
         yield (

@@ -9,8 +9,6 @@ import msgspec
 
 from groundswift.errors import GroundswiftError, error_at
 
-LOCAL_ENGINES = ("transformers", "vllm", "sglang", "lmdeploy")
-
 
 def row_files(folder: str) -> list[Path]:
     """The JSONL files in a folder, hidden ones aside, in the order of their names."""

@@ -106,6 +106,7 @@ def watch(context: click.Context, as_json: bool, is_bench: bool, alarm_after: st
       groundswift watch rtsp://192.168.0.20/1 --url http://127.0.0.1:8000/v1 --question "Is a tip missing? yes or no" --out run/
       groundswift watch camera --url http://127.0.0.1:8000/v1 --family qwen3_vl --question "Find spills" --alarm-on box:spill --out run/
       groundswift watch video.mp4 --url http://127.0.0.1:8000/v1 --question "A: good B: bad?" --choices A,B --alarm-on B --out run/
+      groundswift watch camera --url http://127.0.0.1:8000/v1 --question "Spilled?" --detector-url http://127.0.0.1:8001/v1 --out run/
     """
     from .settings import Settings
     from .settings import alarm_after as parsed
