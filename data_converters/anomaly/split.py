@@ -92,7 +92,11 @@ def summary(report: SplitReport, log: IssueLog) -> str:
     )
     where = f"-> {report.out}" if report.out else "; nothing written (--dry-run)"
     lines = [f"{head}, seed {report.seed} {where}", f"{report.near_duplicates} frames look like another one and stay with it"]
+    known = any(part.frames_with_anomaly for part in report.parts)
+    if not known:
+        lines.append("no row says that its frame has an anomaly, as the boxes of `locate` do: not shared out by it")
     for part in report.parts:
-        lines.append(f"{part.name}: {part.groups} groups, {part.frames} frames, {part.frames_with_anomaly} of them with an anomaly")
+        anomalous = f", {part.frames_with_anomaly} of them with an anomaly" if known else ""
+        lines.append(f"{part.name}: {part.groups} groups, {part.frames} frames{anomalous}")
         lines += [f"{rows:>10} rows  {name}" for name, rows in part.files.items()]
     return summary_text(lines, False, log)

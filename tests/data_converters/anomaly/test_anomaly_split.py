@@ -75,6 +75,13 @@ def test_every_row_is_in_one_part(stages, tmp_path):
     assert shares == {"train": 24, "val": 3, "test": 3}
 
 
+def test_frames_that_nothing_says_to_be_normal_are_not_called_so(stages, tmp_path):
+    without = run("anomaly", "split", stages[0], "--no-compare", "--out", tmp_path / "a").output
+    assert "no row says that its frame has an anomaly" in without
+    assert "of them with" not in without
+    assert "of them with an anomaly" in run("anomaly", "split", *stages, "--no-compare", "--out", tmp_path / "b").output
+
+
 @pytest.mark.process
 def test_the_same_seed_gives_the_same_bytes(stages, tmp_path):
     found = {}
