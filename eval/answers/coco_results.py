@@ -156,7 +156,7 @@ def mismatch_of(predictions: Predictions, truth: Truth) -> Explanation | None:
     return explained_by_space(sample, predictions.category_index[known], truth)
 
 
-def result_chunks(truth: Truth, predictions: Predictions, rows_at_once: int = 10_000) -> Iterator[bytes]:
+def result_chunks(truth: Truth, predictions: Predictions, rows_at_once: int = 1_000) -> Iterator[bytes]:
     """Predictions as the text of a result file, in pieces; numbers keep all their digits, so that it scores the same again."""
     yield b"["
     yield from list_items(_result_parts(truth, predictions, rows_at_once))
