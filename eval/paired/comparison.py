@@ -67,7 +67,7 @@ def paired(first: Run, other: Run, numbers: Sequence[Number] = (), progress: boo
     """Compare two runs, image by image. `progress` draws a bar on stderr where it takes long."""
     pairs, missing = joined(first, other)
     found = Paired(first.name, other.name, len(pairs), *missing)
-    if _truth(first) != _truth(other):
+    if not _same_truth(first, other):
         found.refused = "the runs have different ground truths"
     elif len(pairs) < 2:
         found.refused = f"{len(pairs)} images are in both runs"
@@ -93,10 +93,11 @@ def joined(first: Run, other: Run) -> tuple[list[tuple[ImageResult, ImageResult]
     return [(ours[key], theirs[key]) for key in both], (len(ours) - len(both), len(theirs) - len(both))
 
 
-def _truth(run: Run) -> str | None:
-    """The hash of the truth itself, where a metric has one: two results that hold the same truth are two files."""
-    protocol = run.metrics.get("protocol", {})
-    return protocol.get("truth_sha256", protocol.get("gt_sha256"))
+def _same_truth(first: Run, other: Run) -> bool:
+    """By the hash of the truth itself, where both have one: two results that hold the same truth are two files."""
+    protocols = [run.metrics.get("protocol", {}) for run in (first, other)]
+    key = "truth_sha256" if all("truth_sha256" in each for each in protocols) else "gt_sha256"
+    return protocols[0].get(key) == protocols[1].get(key)
 
 
 def _key(result: ImageResult) -> Key:

@@ -65,12 +65,12 @@ def judged(samples: Iterable[TextSample]) -> tuple[list[Judged], int]:
 
 
 def accuracy(rows: Sequence[Judged], kind: str, own: bool) -> float | None:
-    """The accuracy of a type in a dataset; None without questions. Of detection without one kind of images, half of it is 0, as theirs."""
+    """The accuracy of a type in a dataset; None without questions. Detection without one kind of images: None, by their rule half is 0."""
     right = [(row.is_normal, row.right_own if own else row.right) for row in rows if row.type == kind]
     if not right or kind != DETECTION:
         return mean([float(each) for _, each in right])
-    sides = [mean([float(each) for is_normal, each in right if is_normal is side]) or 0.0 for side in (True, False)]
-    return sum(sides) / 2
+    sides = [mean([float(each) for is_normal, each in right if is_normal is side]) for side in (True, False)]
+    return None if None in sides and not own else sum(side or 0.0 for side in sides) / 2
 
 
 def table(found: Sequence[Judged], own: bool = False) -> Table:

@@ -46,6 +46,11 @@ def test_the_table_is_by_dataset_and_type(tmp_path):
     assert found["mmad_own"] == own["rows"][-1][-1]
 
 
+def test_detection_without_normal_images_is_undefined_here_and_half_by_its_own_rule(tmp_path):
+    found = scored("anomaly", tmp_path, ROWS[4:6], "--mmad")
+    assert (found["mmad"], found["mmad_own"]) == (None, (0 + 1 / 2) / 2)
+
+
 @pytest.mark.parametrize(
     ("text", "letter"),
     [("B", "B"), ("The answer is A.", "A"), ("A broken rim, so B", "B"), ("A scratch", "A"), ("broken", "B"), ("", "A")],

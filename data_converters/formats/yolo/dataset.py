@@ -32,8 +32,8 @@ class Dataset(NamedTuple):
     keypoints: int | None = None
 
     def stated(self) -> list[str]:
-        """The names of its splits: the usual ones, and those of any list of images, as CVAT has one for each subset."""
-        return [name for name, value in self.splits.items() if (name in SPLITS and value) or str(value).endswith(".txt")]
+        """The names of its splits: the usual ones, and each NAME with a list NAME.txt, as CVAT has one for each subset."""
+        return [name for name, value in self.splits.items() if (name in SPLITS and value) or os.path.basename(str(value)) == f"{name}.txt"]
 
 
 def with_usual_names(splits: dict[str, Any]) -> dict[str, Any]:

@@ -146,6 +146,13 @@ def test_subsets_of_cvat(tmp_path, draw, form):
     assert set(refused.rpartition("has ")[2].rstrip(")").split(", ")) == {"train", "val", "extra"}
 
 
+def test_a_text_file_that_is_no_list_of_images_is_no_split(tmp_path, draw):
+    """A key of data.yaml for notes leaves the splits of the folder as they are."""
+    lay(tmp_path / "set", draw, "LabelImg's, in one folder")
+    put(tmp_path / "set/data.yaml", "names: [cat, dog]\nlicense: data/LICENSE.txt\n")
+    assert read(tmp_path / "set", tmp_path / "out.jsonl")[0] == ROWS
+
+
 def test_labels_apart_from_images(tmp_path, draw):
     """LabelImg's folder of labels, and --images with the photos."""
     lay(tmp_path / "set", draw, "LabelImg's, in one folder")
