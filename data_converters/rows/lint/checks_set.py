@@ -32,7 +32,7 @@ LACKING = {  # what all rows of a set have, or none
 }
 
 
-@dataclass
+@dataclass(slots=True)
 class ClassCount:
     """In how many boxes and rows of the set a label occurs; `listed`: its boxes in detection rows. Elsewhere a label is a phrase, which may
     be spelt in many ways."""
@@ -113,19 +113,19 @@ class SetFacts:
             lacking[0] += 1
         else:
             self.lacking["rejected-missing"] = [1, Place.of(file, line, row.sample_id)]
-        if boxes and not self.labels.keys() >= set(labels):
-            self._add_labels(labels, True, talk.detection, Place.of(file, line, row.sample_id))
-        elif boxes:
-            self._count_labels(labels, talk.detection)
-
-    def _count_labels(self, labels: Sequence[str], detection: bool) -> None:
-        """Count labels of one row, all of which are known."""
-        known = self.labels
+        if not boxes:
+            return
+        known, detection = self.labels, talk.detection
         for label in labels:
-            count = known[label]
+            count = known.get(label)
+            if count is None:
+                count = known[label] = ClassCount(label, Place.of(file, line, row.sample_id))
             count.boxes += 1
             count.listed += detection
-        for label in labels if len(labels) == 1 else set(labels):
+        if len(labels) == 1:
+            count.rows += 1
+            return
+        for label in set(labels):
             known[label].rows += 1
 
     def _count(self, boxes: int, images: int, detection: bool) -> None:

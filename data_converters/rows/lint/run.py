@@ -120,7 +120,7 @@ class BlockCheck:
             where = f"{task.file}:{task.block.number}"
             raise error_at(where, "this line is too long to be written again", "a file without it for --fix")
         with without_collection():
-            self._check(task, found)  # which leaves nothing for the collector to walk over
+            self._check(task._replace(block=task.block.loaded()), found)  # which leaves nothing for the collector to walk over
         return found
 
     def _check(self, task: _Task, found: Checked) -> None:
