@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import pickle
 import random
 from collections import deque
 from typing import Any
@@ -136,3 +138,15 @@ def test_any_number_of_processes(tmp_path):
     assert alone[0]["rows"] > 1000
     limited = linted(LintOptions(limit=77), fix=False)[0]
     assert limited["rows"] == 77
+
+
+def test_another_process_gets_the_places_of_blocks():
+    with open("set.jsonl", "wb") as out:
+        out.write(b"\n".join(map(lines_of_set, range(3))))
+    blocks = list(jsonl_lines.blocks_of("set.jsonl"))
+    sent = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(blocks))))
+    assert not any(block.data for block in sent)
+    assert [(block.number, block.size, block.loaded().data) for block in sent] == [(each.number, each.size, each.data) for each in blocks]
+    os.truncate("set.jsonl", 5000)
+    with pytest.raises(GroundswiftError, match="became shorter while being read"):
+        sent[-1].loaded()
