@@ -12,7 +12,7 @@ from ..evaluated_run import Line, Plot, Run
 WIDTH, HEIGHT = 640, 420
 LEFT, TOP, RIGHT, BOTTOM = 64, 14, 16, 50
 PALETTE = 6  # colours of the style
-DASHES = ("7 4", "2 4", "12 4 2 4")  # of earlier runs, from the last back, in turn; the last run is solid
+DASHES = ("7 4", "2 4", "12 4 2 4")  # of earlier runs, from the last back, in turn, and of the lines of a run when its colours are used up
 TICKS = 5
 Range = tuple[float, float]
 
@@ -64,6 +64,12 @@ class Scale(NamedTuple):
 def dashes_of(count: int) -> list[str]:
     """The dash of each run: the last is solid."""
     return [("", *islice(cycle(DASHES), count - 1))[back] for back in reversed(range(count))]
+
+
+def style_of(number: int, dash: str) -> tuple[str, str]:
+    """(colour, dash) of a line of a run: a colour that is used again has a dash."""
+    again, colour = divmod(number, PALETTE)
+    return f"line{colour}", dash or ("", *DASHES)[again % (len(DASHES) + 1)]
 
 
 def number_ticks(low: float, high: float) -> list[float]:
@@ -167,7 +173,7 @@ def drawing_of(plots: Sequence[tuple[str, str, Plot]]) -> Drawing:
     drawn = []
     for place, (name, dash, line, number) in enumerate(lines):
         titled = Line(f"{name}: {line.label}" if name else line.label, line.x, line.y)
-        drawn.append(drawn_line(titled, first.kind, scale, f"line{number % PALETTE}", dash, (place, len(lines))))
+        drawn.append(drawn_line(titled, first.kind, scale, *style_of(number, dash), (place, len(lines))))
     notes = dict.fromkeys(plot.note for _, _, plot in plots if plot.note)
     key = [(line.style, line.dash, line.title) for line in drawn]
     return Drawing(
@@ -190,5 +196,5 @@ def drawings_of(runs: Sequence[Run]) -> list[Drawing]:
     for run, dash in named:
         for plot in run.plots:
             shared = len(runs) < 2 or plot.of_all_runs
-            found.setdefault(plot.id, []).append(("" if shared else run.name, dash, plot))
+            found.setdefault(plot.id, []).append(("", "", plot) if shared else (run.name, dash, plot))
     return [drawing_of(plots) for plots in found.values()]

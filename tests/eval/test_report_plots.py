@@ -8,7 +8,7 @@ import pytest
 from report_page import image_result, make_run
 
 from groundswift.eval.evaluated_run import DrawnBox, ImageResult, Line, Plot, Table
-from groundswift.eval.report.plots import Scale, number_ticks, range_of, stretches_of
+from groundswift.eval.report.plots import Scale, drawings_of, number_ticks, range_of, stretches_of
 from groundswift.eval.report.tables import number_text, signed_text
 
 
@@ -41,6 +41,15 @@ def test_points_keep_the_corners_of_a_curve():
     assert len(corners.split()) == 4
     assert points_of([None] * 101) == []
     assert [len(stretch.split()) for stretch in points_of([0.1, 0.2, None, 0.5, 0.4, 0.6])] == [2, 3]
+
+
+def test_lines_of_one_plot_look_different():
+    """More lines than colours, as those of the headline numbers over the steps of checkpoints."""
+    plot = Plot("steps", "", "step", "", [Line(str(number), [0, 1], [0, 1]) for number in range(14)], of_all_runs=True)
+    runs = [make_run("a"), make_run("b")]
+    runs[0].plots = [plot]
+    (drawing,) = drawings_of(runs)
+    assert len({(line.style, line.dash) for line in drawing.lines}) == 14
 
 
 @pytest.mark.parametrize(
