@@ -29,8 +29,9 @@ run swift export --adapters "$ADAPTERS" --merge_lora true --output_dir "$OUT/mer
 show python "$RECIPES/export/check_merged.py" "$OUT/merged" --adapters "$ADAPTERS"
 
 step "convert the language model and the image encoder"
-run python "$RECIPES/export/to_gguf.py" "$LLAMA_CPP" "$OUT/merged" --splits-as "$SPLITS_AS" --outtype f32 --outfile "$OUT/model.gguf"
-run python "$RECIPES/export/to_gguf.py" "$LLAMA_CPP" "$OUT/merged" --splits-as "$SPLITS_AS" --outtype f32 --mmproj --outfile "$OUT/image_encoder.gguf"
+splits=(${SPLITS_AS:+--splits-as "$SPLITS_AS"})
+run python "$RECIPES/export/to_gguf.py" "$LLAMA_CPP" "$OUT/merged" "${splits[@]}" --outtype f32 --outfile "$OUT/model.gguf"
+run python "$RECIPES/export/to_gguf.py" "$LLAMA_CPP" "$OUT/merged" "${splits[@]}" --outtype f32 --mmproj --outfile "$OUT/image_encoder.gguf"
 
 step "start the server" # --special: without it the tokens that surround boxes are missing in the text; a GGUF has no pixel limits
 serve "$LLAMA_CPP/build/bin/llama-server" -m "$OUT/model.gguf" --mmproj "$OUT/image_encoder.gguf" --host 127.0.0.1 --port "$PORT" \
