@@ -4,7 +4,7 @@
 # Method    LoRA on all linear layers
 # Hardware  2 CPU cores, no GPU
 # Memory    1.6 GB, the largest process (2026-11-20, fcc1f14)
-# Score     AP 0.000 before, 0.705 after, in 132 s (200 held-out images, greedy, every score 1.0; 2026-11-20, fcc1f14); 0.754 with scores from log-probabilities (2026-11-29, da61208)
+# Score     AP 0.000 before, 0.705 after, in 139 s (200 held-out images, greedy, every score 1.0; 2026-11-30, 73ed3ee); 0.754 with scores from log-probabilities (2026-11-29, da61208)
 # Tiny      TRAIN=6 VAL=4 TEST=5 STEPS=2 EVERY=2
 #
 #   bash recipes/quickstart/run.sh                      # or: make quickstart
