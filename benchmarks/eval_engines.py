@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from builds import TREE, environment
+from builds import TREE, environment, printed_json
 from eval_map import CLASSES, write_data
 from interchange import environment as peer_environment
 from measure import JSON, options_of, rounds, show
@@ -103,10 +103,7 @@ def write_drawn(folder: Path, seed: int) -> list[Path]:
 
 def run(python: str, code: str, *words: object) -> dict:
     """What a process prints."""
-    done = subprocess.run([python, "-c", code, *map(str, words)], cwd=TREE, env=environment(TREE), capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout)
+    return printed_json([python, "-c", code, *map(str, words)], TREE)
 
 
 def main() -> int:

@@ -11,13 +11,12 @@ from __future__ import annotations
 import contextlib
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from builds import TREE, earlier_tree, environment
+from builds import TREE, earlier_tree, printed_json
 from measure import JSON, medians, options_of, show
 from tqdm import tqdm
 from usual_map import usual
@@ -157,10 +156,7 @@ def scale(images: int, boxes: int, repeats: int, revision: str | None) -> tuple[
 def measured(tree: Path, *files: Path) -> dict[str, float]:
     """Seconds, CPU seconds, peak memory in GB and AP of a build, without its start."""
     command = [sys.executable, "-c", WORKER, *map(str, files)]  # with -c the working directory is the first to be imported from
-    done = subprocess.run(command, cwd=tree, env=environment(tree), capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout)
+    return printed_json(command, tree)
 
 
 def main() -> int:

@@ -9,14 +9,13 @@ areas besides. Each runs in a process of its own, in which the file is in the ca
 
 from __future__ import annotations
 
-import json
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from builds import TREE, environment
+from builds import TREE, printed_json
 from measure import JSON, options_of, rounds, show
 from tqdm import tqdm
 
@@ -48,10 +47,7 @@ spent = time.process_time() - start
 def measured(code: str, file: Path) -> dict[str, float]:
     """CPU seconds, peak memory in GB and annotations of one way."""
     command = [sys.executable, "-c", START + code + END, str(file)]
-    done = subprocess.run(command, cwd=TREE, env=environment(TREE), capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout)
+    return printed_json(command, TREE)
 
 
 def main() -> int:

@@ -36,7 +36,7 @@ ROW_FORMATS = [name for name in FORMATS if FORMATS[name].makes_rows]
 SOURCES = [(name, path) for name in FORMATS for path in FORMATS[name].EXAMPLE if Path(path).suffix not in (".jpg", ".png", ".mp4")]
 TEXTS = [(name, file) for name, file in SOURCES if Path(file).suffix not in (".p", ".parquet")]
 DESCRIPTIONS = "openimages/annotations/class-descriptions-boxable.csv"
-BACK = {  # format that has a writer -> (the part of what that makes which is read, what the reader is told)
+BACK = {  # format that has a writer -> (the part of what that makes which is read, options of the reader)
     "coco": ("", ["--images", "images"]),
     "createml": ("", ["--images", "images"]),
     "cvat": ("annotations.xml", []),
@@ -93,8 +93,8 @@ def test_no_format_is_missing_here():
 @pytest.mark.parametrize("name", BACK)
 def test_what_is_written_is_read_as_it_was(name, laid_out):
     """Rows -> the format -> rows: the same image and boxes, but for the grid of what has one."""
-    arguments, (part, told) = laid_out(f"to-{name}"), BACK[name]
-    for command in (arguments, ["convert", name, out_of(arguments) / part, *told, "--out", "again.jsonl"]):
+    arguments, (part, options) = laid_out(f"to-{name}"), BACK[name]
+    for command in (arguments, ["convert", name, out_of(arguments) / part, *options, "--out", "again.jsonl"]):
         done = run(*command)
         assert done.exit_code == 0, done.stderr
     assert lint_findings(Path("again.jsonl")).keys() <= ({"boxes-as-text"} if name in BOXES_IN_TEXT else set())

@@ -55,7 +55,7 @@ def test_older_keys(write, tmp_path):
 
 
 def test_fractions_are_refused(write, tmp_path):
-    """CreateML can be told that numbers are fractions, which its files do not say."""
+    """An option says that the numbers are fractions, which the files do not state."""
     root = write(entry(annotation(x=0.5, y=0.5, width=0.25, height=0.5)))
     assert "all 1 boxes are between 0 and 1; expected pixels, or --units normalized" in refusal(options(root), tmp_path / "out.jsonl")
 
