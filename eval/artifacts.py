@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from groundswift.family import family_row
 from groundswift.spaces import Space, space_row
 
 from .answers.protocol import Rules
-from .evaluated_run import Run
+from .evaluated_run import ImageResult, Run
 from .json_items import list_items
 
 EVALUATION_FILES = ("metrics.json", "test_pred.json", "disagreements.csv", "run.json", "report.html", "report.md")
@@ -30,6 +30,7 @@ new_folder = partial(atomic_folder.replaced_folder, own_files=frozenset(EVALUATI
 compare_folder = partial(atomic_folder.replaced_folder, own_files=COMPARE_FILES, keep_others=True)
 
 IMAGES_AT_ONCE = 200
+FEW_IMAGES, FEW_BOXES = 10_000, 200_000  # whose JSON is about 20 MB
 SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}
 SCORES = {
     "constant": "1.0 for every box",
@@ -38,13 +39,13 @@ SCORES = {
 }
 
 
-def file_terms(truth_path: Path, result_path: Path) -> dict[str, str]:
-    """The files that the numbers depend on, and the date. Raises GroundswiftError where one cannot be read."""
+def file_terms(truth_path: Path, result_path: Path, digests: dict[Path, str]) -> dict[str, str]:
+    """The files that the numbers depend on, and the date."""
     return {
         "gt": truth_path.name,
-        "gt_sha256": sha256_of(truth_path),
+        "gt_sha256": digests[truth_path],
         "result": result_path.name,
-        "result_sha256": sha256_of(result_path),
+        "result_sha256": digests[result_path],
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
@@ -103,11 +104,23 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def run_chunks(run: Run) -> Iterator[bytes]:
-    """A run as JSON, one image a line, in pieces, so that a large one is not held in memory twice."""
+def digests_of(paths: Iterable[Path]) -> dict[Path, str]:
+    """SHA-256 of files. Raises GroundswiftError where one cannot be read."""
+    return {path: sha256_of(path) for path in set(paths)}
+
+
+def image_items(images: Sequence[ImageResult]) -> Iterable[bytes]:
+    """Images as a part of `run_chunks`: at once where they are few, in pieces where they are not to be held in memory twice."""
+    items = list_items(images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE))
+    few = len(images) <= FEW_IMAGES and sum(len(image.truth) + len(image.predicted) for image in images) <= FEW_BOXES
+    return list(items) if few else items
+
+
+def run_chunks(run: Run, items: Iterable[bytes]) -> Iterator[bytes]:
+    """A run as JSON, one image a line, in pieces; `items` are its images as `image_items` has them."""
     encode = msgspec.json.encode
     yield b'{"name":' + encode(run.name) + b',"metrics":' + encode(run.metrics) + b',"curves":' + encode(run.curves) + b',"images":['
-    yield from list_items(run.images[start : start + IMAGES_AT_ONCE] for start in range(0, len(run.images), IMAGES_AT_ONCE))
+    yield from items
     yield b'\n],"tables":' + encode(run.tables) + b',"plots":' + encode(run.plots) + b"}\n"
 
 

@@ -8,6 +8,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads 
 
 import click
 
+from groundswift.gc_control import without_collection
+
 from .metric_command import command_of
 from .metrics import METRICS
 
@@ -21,7 +23,8 @@ class Metrics(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         for metric in (name.replace("-", "_"), name):  # a metric that is named with a dash is refused in words
             if metric in METRICS:
-                return command_of(METRICS[metric])
+                with without_collection():  # modules stay
+                    return command_of(METRICS[metric])
         if name != "compare":
             return None
         from .compare import compare

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from groundswift.errors import GroundswiftError
 
@@ -41,6 +41,13 @@ class Evaluation:
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     tables: list[Table] = field(default_factory=list)
     plots: list[Plot] = field(default_factory=list)
+
+
+class Scoring(NamedTuple):
+    """What is known before the numbers: `per_sample` of the evaluation, and `finish`, which waits for the evaluation."""
+
+    per_sample: list[ImageResult]
+    finish: Callable[[], Evaluation]
 
 
 class Metric:
@@ -88,6 +95,13 @@ class Metric:
     def score(self, answers: Any, truth: Any) -> Evaluation:
         """The numbers."""
         raise NotImplementedError
+
+    def start(self, answers: Any, truth: Any) -> Scoring | None:
+        """Start to score where a library computes outside of Python, so that files are written meanwhile; None: `score` does all at once.
+
+        With it `write` is called before the numbers are known.
+        """
+        return None
 
     def write(self, folder: Path, answers: Any, truth: Any) -> dict[str, str]:
         """Write files of its own into the output folder. Returns what `metrics.json` says of them in `run`."""

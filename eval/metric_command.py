@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 from numbers import Real
 from pathlib import Path
@@ -13,13 +15,25 @@ import click
 
 from groundswift import __version__
 from groundswift.atomic_write import write_whole
+from groundswift.background import Background, short_turns
 from groundswift.errors import error_at
-from groundswift.gc_control import no_collection_at_exit, rare_collection
+from groundswift.gc_control import rare_collection
+from groundswift.quick_end import allow_quick_end
 
 from .answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there
-from .artifacts import EVALUATION_FILES, check_folder, file_terms, new_folder, pretty_json, reading_terms, run_chunks
+from .artifacts import (
+    EVALUATION_FILES,
+    check_folder,
+    digests_of,
+    file_terms,
+    image_items,
+    new_folder,
+    pretty_json,
+    reading_terms,
+    run_chunks,
+)
 from .evaluated_run import DrawnBox, ImageResult, Run
-from .metric import Evaluation, Metric
+from .metric import Evaluation, Metric, Scoring
 
 REPORT_OPTIONS = (
     click.option("--images", type=FILE, help="Folder of the images, for the report."),
@@ -31,8 +45,8 @@ def command_of(kind: type[Metric]) -> click.Command:
     """The subcommand of a metric; its help is the docstring of the class."""
 
     def run(result: Path | None, truth_path: Path | None, out: Path | None, as_json: bool, **options: Any) -> None:
-        no_collection_at_exit()
-        with rare_collection():
+        allow_quick_end()
+        with rare_collection(), short_turns():
             evaluate(kind(truth_path=truth_path, **options), result, truth_path, out, as_json)
 
     what = "Output folder: metrics.json, run.json, report.html and files of the metric." if kind.writes_run else "Folder for metrics.json."
@@ -58,14 +72,19 @@ def evaluate(metric: Metric, result: Path | None, truth_path: Path | None, out: 
     check_there(truth_path, "the ground truth")
     if out is not None:
         check_folder(out)
+    digests = Background(partial(digests_of, [truth_path or source, source]), daemon=True)
     truth = metric.read_truth(truth_path or source)
     answers = metric.read_answers(source, truth, rules)
     for warning in answers.warnings:
         click.echo(f"WARNING: {warning['message']}", err=True)
-    evaluation = with_plain_numbers(metric, metric.score(answers, truth))
-    draw_unknown_labels(evaluation.per_sample, getattr(answers, "unknown", None) or {})
-    document = document_of(metric, evaluation, list(answers.warnings), reading_terms(rules), file_terms(truth_path or source, source))
-    written = [] if out is None else write(metric, out, document, evaluation, answers, truth)
+    scoring = started(metric, answers, truth)
+
+    def finish() -> tuple[Evaluation, dict[str, Any]]:
+        evaluation, files = scoring.finish(), file_terms(truth_path or source, source, digests.result())
+        return evaluation, document_of(metric, evaluation, list(answers.warnings), reading_terms(rules), files)
+
+    ready = scoring.per_sample, finish
+    (evaluation, document), written = (finish(), []) if out is None else write(metric, out, answers, truth, *ready)
     if as_json:
         click.echo(pretty_json(document), nl=False)
     else:
@@ -75,6 +94,16 @@ def evaluate(metric: Metric, result: Path | None, truth_path: Path | None, out: 
         click.echo(line, err=as_json)
     if written:
         click.echo(f"wrote {', '.join(written)} into {out}", err=as_json)
+
+
+def started(metric: Metric, answers: Any, truth: Any) -> Scoring:
+    """The scoring by a metric. What `finish` returns has numbers as JSON has them; a metric that does all at once has done it."""
+    scoring = metric.start(answers, truth)
+    if scoring is None:
+        evaluation = with_plain_numbers(metric, metric.score(answers, truth))
+        scoring = Scoring(evaluation.per_sample, lambda: evaluation)
+    draw_unknown_labels(scoring.per_sample, getattr(answers, "unknown", None) or {})
+    return Scoring(scoring.per_sample, lambda: with_plain_numbers(metric, scoring.finish()))
 
 
 def with_plain_numbers(metric: Metric, evaluation: Evaluation) -> Evaluation:
@@ -116,18 +145,25 @@ def document_of(
     return {**evaluation.summary, **groups, "counts": evaluation.counts, "protocol": protocol, "warnings": warnings}
 
 
-def write(metric: Metric, out: Path, document: dict[str, Any], evaluation: Evaluation, answers: Any, truth: Any) -> list[str]:
-    """Write all files into a new `out` and return their names. `document` gets the id of the run, which all its files have."""
+def write(
+    metric: Metric, out: Path, answers: Any, truth: Any, images: list[ImageResult], finish: Callable[[], tuple[Evaluation, dict[str, Any]]]
+) -> tuple[tuple[Evaluation, dict[str, Any]], list[str]]:
+    """Write all files into a new `out` -> what `finish` returned, with the id of the run, which all its files have, and their names.
+
+    `finish` waits for the numbers: what does not depend on them is written before.
+    """
     with new_folder(out) as folder:
+        ids = {"id": os.urandom(8).hex(), **metric.write(folder, answers, truth)} if metric.writes_run else {}
+        items = image_items(images) if metric.writes_run else ()
+        evaluation, document = finish()
         if metric.writes_run:
-            document["run"] = {"id": os.urandom(8).hex(), **metric.write(folder, answers, truth)}
-            found = (evaluation.curves, evaluation.per_sample, evaluation.tables, evaluation.plots)
-            run = Run(out.resolve().name, document, *found)
-            write_whole(folder / "run.json", run_chunks(run))
+            document["run"] = ids
+            run = Run(out.resolve().name, document, evaluation.curves, images, evaluation.tables, evaluation.plots)
+            write_whole(folder / "run.json", run_chunks(run, items))
             if metric.options["report"]:
                 from .report.page import write_report
 
                 table = metric.table([document])
                 write_report([run], folder / "report.html", metric.options["images"], metric.options["title"], table, place=out)
         write_whole(folder / "metrics.json", [pretty_json(document)])
-        return [name for name in EVALUATION_FILES if (folder / name).exists()]
+        return (evaluation, document), [name for name in EVALUATION_FILES if (folder / name).exists()]

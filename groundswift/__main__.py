@@ -6,13 +6,22 @@ import sys
 
 
 def main() -> object:
-    """Run the command -> its exit status."""
+    """Run the command -> its exit status; one that allows it ends the process here."""
     try:
-        from .cli import main as command
+        from .gc_control import without_collection
+
+        with without_collection():  # modules stay
+            from .cli import main as command
     except KeyboardInterrupt:
         sys.stderr.write("\nAborted!\n")  # as click says it later
         return 1
-    return command()
+    try:
+        return command()
+    except SystemExit as end:
+        from .quick_end import end_quickly
+
+        end_quickly(end.code)
+        raise
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import click
 
 from . import __version__
 from .errors import GroundswiftError
+from .gc_control import without_collection
 from .terminal import echo, printable
 
 SUBCOMMANDS = {  # subcommand -> (module, its click command, one line of help)
@@ -52,7 +53,8 @@ class LazyGroup(click.Group):
         if name not in SUBCOMMANDS:
             return None
         module, attribute, _ = SUBCOMMANDS[name]
-        return getattr(import_module(module), attribute)
+        with without_collection():  # modules stay
+            return getattr(import_module(module), attribute)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,12 +38,6 @@ def frozen() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-def no_collection_at_exit() -> None:
-    """At its end the interpreter collects several times, over all that it frees then anyway."""
-    atexit.unregister(gc.freeze)
-    atexit.register(gc.freeze)
 
 
 def give_back() -> None:

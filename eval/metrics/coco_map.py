@@ -26,7 +26,7 @@ from ..count_ids import tally_lines
 from ..evaluated_run import NumberTable
 from ..family_ceiling import ceiling, ceiling_line
 from ..ground_truth import Truth, truth_counts, truth_from_coco, truth_from_rows
-from ..metric import Evaluation
+from ..metric import Evaluation, Scoring
 from ..resampled_ap import RESAMPLES, ap_intervals
 from ..tied_ap import Tied, equal_scores, tied
 from ..tied_matching import listed_outcomes
@@ -110,17 +110,29 @@ class CocoMap(DetectionMetric):
         return found
 
     def score(self, answers: Answers, truth: Truth) -> Evaluation:
+        return self._started(answers, truth).finish()
+
+    def start(self, answers: Answers, truth: Truth) -> Scoring | None:
+        return self._started(answers, truth) if type(self).score is CocoMap.score else None  # of a subclass: its own way to score
+
+    def _started(self, answers: Answers, truth: Truth) -> Scoring:
+        """All but what waits for the engine."""
         engine, limit = self.options["engine"], self.options["max_detections"]
         running, ties = accumulating(truth, answers.predictions, engine, limit), ties_of(truth, answers.predictions, limit)
         of_boxes = listed_outcomes(truth, answers.predictions, limits_of(truth, limit)[1])
         images = results_of_outcomes(truth, answers.predictions, *of_boxes, answers.statuses, answers.texts)
         best = {} if self.rules is None else {CEILING: ceiling(truth, self.rules, limit)}
-        found = evaluation_of(running.result(), ties, truth, answers.predictions, engine)
-        counts = {**truth_counts(truth), **answers.counts_document(), **found.counts}
-        summary = {**found.summary, **best}
         between = ap_intervals(truth, answers.predictions, limit) if self.wants_intervals(truth) else {}
-        protocol = {**found.protocol, **self.source_terms(), **({"intervals": INTERVAL_TERM} if between else {})}
-        return replace(found, summary=summary, counts=counts, per_sample=images, protocol=protocol, intervals=between)
+
+        terms = {**self.source_terms(), **({"intervals": INTERVAL_TERM} if between else {})}
+
+        def finish() -> Evaluation:
+            found = evaluation_of(running.result(), ties, truth, answers.predictions, engine)
+            counts = {**truth_counts(truth), **answers.counts_document(), **found.counts}
+            summary, protocol = {**found.summary, **best}, {**found.protocol, **terms}
+            return replace(found, summary=summary, counts=counts, per_sample=images, protocol=protocol, intervals=between)
+
+        return Scoring(images, finish)
 
     def lines(self, evaluation: Evaluation) -> list[str]:
         """The 12 lines that pycocotools prints, and more where there are more numbers; -1.000 where undefined."""

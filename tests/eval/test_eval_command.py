@@ -6,11 +6,16 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from evaluated import call, coco_of, metrics_of, write_json, write_rows
 
 from groundswift import Located, format_answer
+from groundswift.background import Background
+from groundswift.eval.metric_command import command_of
+from groundswift.eval.metrics import coco_engines
+from groundswift.eval.metrics.coco_map import CocoMap
 from groundswift.eval.metrics.coco_numbers import SUMMARY, TIES
 from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, write_record
@@ -347,3 +352,28 @@ def test_help_loads_nothing_heavy():
         "print(sorted({'hotcoco', 'pycocotools', 'tqdm', 'jinja2', 'torch', 'swift', 'groundswift.grammars.lines'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.strip() == "[]"
+
+
+def test_predictions_are_written_while_the_engine_works(folder, monkeypatch):
+    """The numbers are waited for only when the first file is there."""
+    seen = []
+
+    class Waiting(Background):
+        def result(self):
+            seen.extend(path.name for path in folder.glob(".groundswift.*/*"))
+            return super().result()
+
+    monkeypatch.setattr(coco_engines, "Background", Waiting)
+    score(folder)
+    assert seen == ["test_pred.json"]
+
+
+def test_a_metric_of_its_own_scores_in_its_own_way(folder):
+    class Half(CocoMap):
+        def score(self, answers, truth):
+            found = super().score(answers, truth)
+            return replace(found, summary={**found.summary, "AP": 0.25})
+
+    words = (folder / "result.jsonl", "--family", "qwen2_vl", *truth_and_out(folder))
+    command_of(Half).main(list(map(str, words)), standalone_mode=False)
+    assert metrics(folder)["AP"] == 0.25

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from threading import Event
 
 import pytest
 
-from groundswift.background import Background
+from groundswift.background import TURN_S, Background, short_turns
 
 
 def test_the_result_is_waited_for():
@@ -21,3 +22,10 @@ def test_its_error_is_raised_where_the_result_is_asked_for():
     work = Background(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         work.result()
+
+
+def test_short_turns_end_with_their_block():
+    before = sys.getswitchinterval()
+    with short_turns():
+        assert sys.getswitchinterval() == pytest.approx(TURN_S)
+    assert sys.getswitchinterval() == before
