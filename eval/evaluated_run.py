@@ -59,7 +59,7 @@ class Curve(msgspec.Struct):
 class Table(msgspec.Struct):
     """A table of the report: cells by row, as many as `columns`; None is undefined.
 
-    `matrix`: counts to be coloured; `columns` and the first cell of each row name its classes.
+    `matrix`: counts to be coloured; `columns` and the first cell of each row name its classes. `note`: lines, each translated by itself.
     """
 
     id: str
@@ -70,16 +70,20 @@ class Table(msgspec.Struct):
     note: str = ""
 
 
-class Line(msgspec.Struct):
-    """One line of a plot; None in `y` is undefined."""
+class Line(msgspec.Struct, omit_defaults=True):
+    """One line of a plot; None in `y` is undefined. `operating_point_xy` is marked by a dot."""
 
     label: str
     x: list[float]
     y: list[float | None]
+    operating_point_xy: tuple[float, float] | None = None
 
 
 class Plot(msgspec.Struct):
-    """A plot of the report. `diagonal` draws y = x, as calibration needs. `of_all_runs`: its lines compare runs, and are of none."""
+    """A plot of the report. `diagonal` draws y = x, as calibration needs. `of_all_runs`: its lines compare runs, and are of none.
+
+    `note`: lines, each translated by itself.
+    """
 
     id: str
     title: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,16 @@ from .answers.text_rows import TextRow
 from .answers.to_boxes import Answers, reader_of
 from .box_matching import IS_FP, IS_TP, outcomes, results_of_outcomes
 from .detection_rates import Rates, rates_of_classes
-from .evaluated_run import ImageResult
+from .evaluated_run import ImageResult, Number, Table
 from .ground_truth import OnError, Truth, truth_from_rows
+from .metric import Evaluation
+from .text_metric import Column
+
+NUMBERS = (
+    Number("box_f1", "box F1 at IoU 0.5", headline=True),
+    Number("box_precision", "box precision at IoU 0.5"),
+    Number("box_recall", "box recall at IoU 0.5"),
+)
 
 
 @dataclass(frozen=True)
@@ -135,3 +143,45 @@ def scored(targets: list[Target], truth: Truth, answers: Answers) -> Located:
 def same_rows(targets: Sequence[Target]) -> list[str]:
     """What the rows of one image have in common, for intervals."""
     return [target.row.image_key() for target in targets]
+
+
+def box_columns(boxes: Located) -> dict[str, Column]:
+    """The numbers of boxes: sums over rows."""
+    found, false, missed = ([float(value) for value in column] for column in (boxes.found, boxes.false, boxes.missed))
+    said = [a + b for a, b in zip(found, false, strict=True)]
+    wanted = [a + b for a, b in zip(found, missed, strict=True)]
+    both = [a + b for a, b in zip(said, wanted, strict=True)]
+    return {
+        "box_f1": Column([2 * value for value in found], both),
+        "box_precision": Column(found, said),
+        "box_recall": Column(found, wanted),
+    }
+
+
+def add_boxes(evaluation: Evaluation, boxes: Located, stage_group: Callable[[Any], str], class_group: Callable[[str], str]) -> None:
+    """Put the numbers of boxes, by stage and by class, and their images into an evaluation."""
+    columns, units = box_columns(boxes), same_rows(boxes.targets)
+    for key, column in columns.items():
+        evaluation.summary[key] = column.number()
+        if (found := column.interval(units)) is not None:
+            evaluation.intervals[key] = found
+    stages: dict[str, list[int]] = {}
+    for place, target in enumerate(boxes.targets):
+        if stage := stage_group(target.row):
+            stages.setdefault(stage, []).append(place)
+    rows = [[name, *(columns[key].number(chosen) for key in columns), len(chosen)] for name, chosen in sorted(stages.items())]
+    rows += [[class_group(name), each.f1, each.precision, each.recall, each.found + each.missed] for name, each in boxes.by_class.items()]
+    for name, f1, precision, recall, count in rows:
+        group = evaluation.per_group.setdefault(name, {})
+        group |= {"box_f1": f1, "box_precision": precision, "box_recall": recall, "rows" if name in stages else "boxes": count}
+    heads = ["group", *(number.title for number in NUMBERS), "objects or rows"]
+    evaluation.tables.append(Table("boxes", "Boxes", heads, rows))
+    first = len(evaluation.per_sample)
+    evaluation.per_sample.extend(renumbered(image, first + number) for number, image in enumerate(boxes.images))
+    evaluation.counts["boxes"] = boxes.counts
+
+
+def renumbered(image: ImageResult, number: int) -> ImageResult:
+    """The result on a row under a number that no sample of text has."""
+    image.image_id = number
+    return image

@@ -37,7 +37,6 @@ PROTOCOL = {
     "duplicate_answer": "the first row of a question counts",
     "thinking": "text up to the end of the thinking block does not count",
 }
-INTERVALS = term("images or videos, or samples without one")
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,7 @@ class TextMetric(Metric):
     options = TEXT_OPTIONS
     comparable_terms = {"metric": None, "truth_sha256": None, "normalize": None}
     empty_truth = False  # whether an empty text is a true answer
+    interval_units = "images or videos, or samples without one"
 
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:
         check_there(result, "the rows that swift infer wrote")
@@ -117,7 +117,7 @@ class TextMetric(Metric):
             per_group=groups,
             per_sample=self.sample_results(answers.samples, scored),
             counts={**answers.counts_document(), **(scored.counts or {})},
-            protocol={**PROTOCOL, **self.terms(), "intervals": INTERVALS, "truth_sha256": truth.digest()},
+            protocol={**PROTOCOL, **self.terms(), "intervals": term(self.interval_units), "truth_sha256": truth.digest()},
             intervals=self.intervals(answers.samples, scored),
             tables=[*scored.tables, *self.group_tables(groups)],
         )
@@ -143,9 +143,13 @@ class TextMetric(Metric):
         """A number of some samples, or of all; None where the metric has none for these rows."""
         return scored.columns[key].number(chosen) if key in scored.columns else None
 
+    def unit_of(self, sample: TextSample, place: int) -> Hashable:
+        """What the sample has in common with others that depend on it: they are drawn together."""
+        return sample.question.media or place
+
     def intervals(self, samples: Sequence[TextSample], scored: Scored) -> dict[str, Interval]:
         """The intervals of the numbers; several questions about one image or video are one unit."""
-        units = [sample.question.media or index for index, sample in enumerate(samples)]
+        units = [self.unit_of(sample, index) for index, sample in enumerate(samples)]
         found = {key: column.interval(units) for key, column in scored.columns.items()}
         return {key: interval for key, interval in found.items() if interval is not None}
 
@@ -155,7 +159,8 @@ class TextMetric(Metric):
         for index, sample in enumerate(samples):
             for group in sample.question.groups:
                 places.setdefault(group, []).append(index)
-        known = [key for key, column in scored.columns.items() if places and column.number() is not None]
+        keys = dict.fromkeys((*(number.key for number in self.numbers), *scored.columns))  # in the order of the metric's numbers
+        known = [key for key in keys if places and key in scored.columns and scored.columns[key].number() is not None]
         return {
             group: {**{key: self.number_of(scored, key, chosen) for key in known}, "samples": len(chosen)}
             for group, chosen in sorted(places.items())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 import msgspec
 
@@ -109,3 +110,18 @@ class VerdictRules:
             return None
         found = {side for side, words in ((True, self.anomalous), (False, self.normal)) for word in words if word.startswith(begun)}
         return found.pop() if len(found) == 1 else self.said(token)
+
+
+def lack_scores(verdicts: Iterable[Verdict | None]) -> bool:
+    """Whether any of them has no score."""
+    return any(verdict is not None and verdict.score is None for verdict in verdicts)
+
+
+def scores_and_kinds(verdicts: Sequence[Verdict]) -> tuple[list[Any], list[bool]]:
+    """(scores, whether anomalous)."""
+    return [verdict.score for verdict in verdicts], [verdict.is_anomaly for verdict in verdicts]
+
+
+def alarm_count(verdicts: Iterable[Verdict]) -> int:
+    """How many of them say that there is an anomaly."""
+    return sum(bool(verdict.said) for verdict in verdicts)

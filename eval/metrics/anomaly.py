@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import compress
-from operator import attrgetter
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,23 @@ from groundswift.errors import GroundswiftError
 from groundswift.records import tags_in
 from groundswift.run_record import record_of_result
 
+from ..anomaly_groups import (
+    CLASS,
+    FRAME,
+    OBJECTS,
+    PROMPT,
+    STAGE,
+    STAGES,
+    class_group,
+    class_groups,
+    frame_of,
+    group_value,
+    known_classes,
+    places_of,
+    question_kind,
+    stage_group,
+    texts_of,
+)
 from ..answers.choices import LETTERS
 from ..answers.cli_options import rules_of_command
 from ..answers.csv_results import is_table
@@ -21,30 +36,19 @@ from ..answers.protocol import Rules
 from ..answers.text_rows import Columns, Questions, TextAnswers, TextSample
 from ..answers.verdicts import BUILT_IN, Verdict, VerdictRules
 from ..count_ids import COUNTS
-from ..evaluated_run import ImageResult, Number, Table
-from ..located import Located, located, same_rows
+from ..evaluated_run import Number
+from ..located import NUMBERS as BOXES
+from ..located import Located, add_boxes, located
 from ..metric import Evaluation
 from ..protocols import mmad
-from ..text_metric import Column, Scored
-from ..verdict_numbers import roc_plots, verdict_columns, word
+from ..roc_interval import TERM
+from ..text_metric import Scored
+from ..verdict_numbers import NUMBERS as VERDICTS
+from ..verdict_numbers import class_numbers, undefined, verdict_columns, word
+from ..verdict_plots import add_roc
 from .question_answering import QuestionAnswering, options_of_command
 
-STAGE, CLASS, OBJECTS, PROMPT = "stage", "class_name", "objects", "prompt"
 SAID = ("verdict_unreadable", "verdict_truth_unclear", "choice_unreadable", "stage_unknown", "not_of_mmad")  # counts on the terminal
-STAGES = ("1", "2", "3")
-VERDICTS = (
-    Number("anomaly_precision", "anomaly precision", headline=True),
-    Number("anomaly_recall", "anomaly recall", headline=True),
-    Number("anomaly_f1", "anomaly F1", headline=True),
-    Number("anomaly_auroc", "anomaly AUROC", headline=True),
-    Number("anomaly_accuracy", "verdict accuracy"),
-    Number("anomaly_specificity", "verdict accuracy, normal"),
-)
-BOXES = (
-    Number("box_f1", "box F1 at IoU 0.5", headline=True),
-    Number("box_precision", "box precision at IoU 0.5"),
-    Number("box_recall", "box recall at IoU 0.5"),
-)
 MMAD = (Number("mmad", "MMAD average", headline=True), Number("mmad_own", "MMAD average, its own reading"))
 HELP = {
     "anomalous": "What an answer begins with that says anomalous: yes, or several as yes,abnormal; repeatable. Verdicts need it.",
@@ -59,16 +63,15 @@ OPTIONS = (
     ),
     click.option("--mmad", is_flag=True, help="Also score by the rules of MMAD: rows of groundswift convert mmad."),
 )
-NO_SCORES = (
-    "AUROC is undefined: {lacking} of {verdicts} verdicts have no log-probability of a declared answer; use groundswift infer "
-    "--logprobs --top-logprobs 5"
-)
 IN_TABLE = "{} rows ask for boxes, which a table does not have: score the JSON lines for numbers of boxes"
 NO_FAMILY = "{} rows ask for boxes, and how they are written is not known: give --family; box numbers are undefined"
 RULE = {
     "verdict": "what an answer begins with, or the option that it chooses; without a verdict it is wrong, and raises no alarm",
-    "verdict_undefined": "precision, F1 and AUROC need anomalous and normal images in their group",
+    "verdict_undefined": "precision, F1, AUROC, AP and F1-max need anomalous and normal images in their group",
+    "verdict_of_class": "anomalies of the class against normal images of its name, and normal images without a class",
     "roc_score": "probability of the anomalous answers among the declared ones, at the first token",
+    "roc_interval": TERM,
+    "average_precision": "sum over the thresholds of precision times the recall gained, not interpolated",
     "boxes": "COCO's matching at IoU 0.5 within a class; precision, recall and F1 of sums over the rows",
 }
 
@@ -97,6 +100,7 @@ class Anomaly(QuestionAnswering):
     rules: Rules | None = None
     boxes: Located | None = None
     asking_boxes = 0
+    interval_units = "frames (source_image), or images or videos, or samples without one"
 
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:
         self.declared()
@@ -111,15 +115,15 @@ class Anomaly(QuestionAnswering):
 
     def columns(self) -> Columns:
         rules = self.declared()
-        more = dict.fromkeys((STAGE, CLASS, OBJECTS, PROMPT, *mmad.COLUMNS, *(name for name, _ in rules.asked_by if name != "question")))
+        more = dict.fromkeys(
+            (STAGE, CLASS, OBJECTS, PROMPT, FRAME, *mmad.COLUMNS, *(name for name, _ in rules.asked_by if name != "question"))
+        )
         return super().columns()._replace(more=tuple(more), alternatives=bool(rules.anomalous))
 
     def read_answers(self, source: Path, truth: Questions, rules: Rules | None) -> TextAnswers:
         answers = super().read_answers(source, truth, rules)
         self.find_verdicts(answers.samples)
-        lacking, verdicts = self.without_score()
-        if lacking:
-            answers.warnings.append({"id": "roc-undefined", "message": NO_SCORES.format(lacking=lacking, verdicts=verdicts)})
+        answers.warnings.extend(undefined(self.verdicts_found))
         rows = self.options["truth_path"] or source
         if self.asking_boxes and (rules is None or is_table(rows)):
             text = IN_TABLE if is_table(rows) else NO_FAMILY
@@ -135,9 +139,10 @@ class Anomaly(QuestionAnswering):
         kept = [each for each in samples if each.question.more.get(OBJECTS) is None and question_kind(each) not in of_boxes]
         kept = [each for each in kept if not any(tags_in(text) for text in each.question.references)]
         self.asking_boxes = len(samples) - len(kept)
+        known = known_classes(samples)
         for sample in kept:
-            groups = [f"{name}: {value}" for name in (STAGE, CLASS) if (value := group_value(name, sample.question.more.get(name)))]
-            sample.question.groups = tuple(dict.fromkeys([*sample.question.groups, *groups]))
+            stage, classes = stage_group(sample.question.more.get(STAGE)), class_groups(sample.question.more.get(CLASS), known)
+            sample.question.groups = tuple(dict.fromkeys([*sample.question.groups, *([stage] if stage else []), *classes]))
         return kept
 
     def find_verdicts(self, samples: Sequence[TextSample]) -> None:
@@ -150,11 +155,6 @@ class Anomaly(QuestionAnswering):
             raise GroundswiftError(f"no question asks for a verdict by --verdict-where {patterns}; expected {expected}")
         self.verdicts_found = [rules.verdict(sample) if asks else None for sample, asks in zip(samples, self.asking, strict=True)]
 
-    def without_score(self) -> tuple[int, int]:
-        """(how many verdicts have no score, how many there are)."""
-        verdicts = [verdict for verdict in self.verdicts_found if verdict]
-        return sum(verdict.score is None for verdict in verdicts), len(verdicts)
-
     def score_samples(self, samples: Sequence[TextSample]) -> Scored:
         scored = super().score_samples(samples)
         self.find_verdicts(samples)
@@ -165,17 +165,37 @@ class Anomaly(QuestionAnswering):
         ]
         return Scored(columns, shown, {**(scored.counts or {}), **verdict_counts(samples, self.asking, found)}, scored.tables)
 
+    def unit_of(self, sample: TextSample, place: int) -> Hashable:
+        return frame_of(sample, place)
+
+    def normal_without_class(self, samples: Sequence[TextSample]) -> list[int]:
+        """The places of verdicts about normal images that belong to no class: each class is compared with them."""
+        pairs = enumerate(zip(samples, self.verdicts_found, strict=True))
+        return [
+            place
+            for place, (sample, verdict) in pairs
+            if verdict and not verdict.is_anomaly and not group_value(CLASS, sample.question.more.get(CLASS))
+        ]
+
+    def group_numbers(self, samples: Sequence[TextSample], scored: Scored) -> dict[str, dict[str, float | int | None]]:
+        found = super().group_numbers(samples, scored)
+        numbers = class_numbers(self.verdicts_found, places_of(samples, CLASS), self.normal_without_class(samples))
+        for name, of_class in numbers.items():
+            found[name].update({key: value for key, value in of_class.items() if key in found[name]})
+        return found
+
     def score(self, answers: TextAnswers, truth: Questions) -> Evaluation:
         evaluation = super().score(answers, truth)
-        groups = [sample.question.groups for sample in answers.samples]
-        chosen = {f"{STAGE}: {stage}": [f"{STAGE}: {stage}" in each for each in groups] for stage in STAGES}
-        stages = {name: list(compress(self.verdicts_found, places)) for name, places in chosen.items()}
-        evaluation.plots.extend(roc_plots({"all": self.verdicts_found, **stages}))
+        if self.declared().anomalous:
+            units = [self.unit_of(sample, place) for place, sample in enumerate(answers.samples)]
+            by_stage, by_class = (places_of(answers.samples, name) for name in (STAGE, CLASS))
+            add_roc(evaluation, self.verdicts_found, units, by_stage, by_class, self.normal_without_class(answers.samples))
         evaluation.counts.update({"rows_of_boxes": self.asking_boxes})
         if self.options.get("mmad"):
             add_mmad(evaluation, answers.samples)
         if self.boxes is not None:
-            add_boxes(evaluation, self.boxes, attrgetter(self.columns().attribute(STAGE)))
+            stage = self.columns().attribute(STAGE)
+            add_boxes(evaluation, self.boxes, lambda row: stage_group(getattr(row, stage)), class_group)
         return evaluation
 
     def count_lines(self, answers: TextAnswers, truth: Questions, evaluation: Evaluation) -> list[str]:
@@ -202,24 +222,6 @@ class Anomaly(QuestionAnswering):
         return {*verdicts, *(["box_f1"] if self.asking_boxes else []), *super().shown_numbers()}
 
 
-def group_value(name: str, value: Any) -> str:
-    """The group of a question by its stage or class; empty where it has none that is known."""
-    text = "" if value is None else str(value).strip()
-    return text[:80] if name != STAGE or text in STAGES else ""
-
-
-def question_kind(sample: TextSample) -> str:
-    """Which kind of question of `groundswift anomaly` it is, by its column `prompt`: locate.where.en.2 -> locate.where; else empty."""
-    prompt = sample.question.more.get(PROMPT)
-    parts = prompt.split(".") if isinstance(prompt, str) else []
-    return ".".join(parts[:2]) if len(parts) == 4 else ""
-
-
-def texts_of(sample: TextSample) -> dict[str, str]:
-    """The columns of a question as texts; a missing one is empty."""
-    return {name: "" if value is None else str(value) for name, value in sample.question.more.items()}
-
-
 def verdict_counts(samples: Sequence[TextSample], asking: Sequence[bool], found: Sequence[Verdict | None]) -> dict[str, int]:
     """What was asked, and what could not be read."""
     stages = ["" if (value := sample.question.more.get(STAGE)) is None else str(value).strip() for sample in samples]
@@ -234,42 +236,6 @@ def verdict_counts(samples: Sequence[TextSample], asking: Sequence[bool], found:
     }
 
 
-def box_columns(boxes: Located) -> dict[str, Column]:
-    """The numbers of boxes: sums over rows."""
-    found, false, missed = ([float(value) for value in column] for column in (boxes.found, boxes.false, boxes.missed))
-    said = [a + b for a, b in zip(found, false, strict=True)]
-    wanted = [a + b for a, b in zip(found, missed, strict=True)]
-    both = [a + b for a, b in zip(said, wanted, strict=True)]
-    return {
-        "box_f1": Column([2 * value for value in found], both),
-        "box_precision": Column(found, said),
-        "box_recall": Column(found, wanted),
-    }
-
-
-def add_boxes(evaluation: Evaluation, boxes: Located, stage_of: Callable[[Any], Any]) -> None:
-    """Put the numbers of boxes, by stage and by class, and their images into an evaluation."""
-    columns, units = box_columns(boxes), same_rows(boxes.targets)
-    for key, column in columns.items():
-        evaluation.summary[key] = column.number()
-        if (found := column.interval(units)) is not None:
-            evaluation.intervals[key] = found
-    stages: dict[str, list[int]] = {}
-    for place, target in enumerate(boxes.targets):
-        if stage := group_value(STAGE, stage_of(target.row)):
-            stages.setdefault(f"{STAGE}: {stage}", []).append(place)
-    rows = [[name, *(columns[key].number(chosen) for key in columns), len(chosen)] for name, chosen in sorted(stages.items())]
-    rows += [[f"{CLASS}: {name}", each.f1, each.precision, each.recall, each.found + each.missed] for name, each in boxes.by_class.items()]
-    for name, f1, precision, recall, count in rows:
-        group = evaluation.per_group.setdefault(name, {})
-        group |= {"box_f1": f1, "box_precision": precision, "box_recall": recall, "boxes" if name.startswith(CLASS) else "rows": count}
-    heads = ["group", *(number.title for number in BOXES), "objects or rows"]
-    evaluation.tables.append(Table("boxes", "Boxes", heads, rows))
-    first = len(evaluation.per_sample)
-    evaluation.per_sample.extend(renumbered(image, first + number) for number, image in enumerate(boxes.images))
-    evaluation.counts["boxes"] = boxes.counts
-
-
 def add_mmad(evaluation: Evaluation, samples: Sequence[TextSample]) -> None:
     """Put the numbers of MMAD into an evaluation. Raises GroundswiftError where no row is one of the benchmark."""
     found, without = mmad.judged(samples)
@@ -280,9 +246,3 @@ def add_mmad(evaluation: Evaluation, samples: Sequence[TextSample]) -> None:
     evaluation.summary.update({number.key: mmad.average(table) for number, table in zip(MMAD, tables, strict=True)})
     evaluation.tables.extend(tables)
     evaluation.counts["not_of_mmad"] = without
-
-
-def renumbered(image: ImageResult, number: int) -> ImageResult:
-    """The result on a row under a number that no sample of text has."""
-    image.image_id = number
-    return image

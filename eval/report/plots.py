@@ -137,7 +137,7 @@ def drawn_line(line: Line, kind: str, scale: Scale, style: str, dash: str, place
         dash,
         stretches_of(points, scale) if kind == "line" and not alone else [],
         bars_of(points, scale, *place) if kind == "bars" else [],
-        [scale.place(*point) for point in points if point] if kind == "points" or alone else [],
+        [scale.place(*point) for point in (points if kind == "points" or alone else [line.operating_point_xy]) if point],
         label,
     )
 
@@ -172,9 +172,9 @@ def drawing_of(plots: Sequence[tuple[str, str, Plot]]) -> Drawing:
     scale = scale_of([line for _, _, line, _ in lines], first.kind)
     drawn = []
     for place, (name, dash, line, number) in enumerate(lines):
-        titled = Line(f"{name}: {line.label}" if name else line.label, line.x, line.y)
+        titled = Line(f"{name}: {line.label}" if name else line.label, line.x, line.y, line.operating_point_xy)
         drawn.append(drawn_line(titled, first.kind, scale, *style_of(number, dash), (place, len(lines))))
-    notes = dict.fromkeys(plot.note for _, _, plot in plots if plot.note)
+    notes = dict.fromkeys(note for _, _, plot in plots for note in plot.note.splitlines())
     key = [(line.style, line.dash, line.title) for line in drawn]
     return Drawing(
         first.id,

@@ -40,4 +40,7 @@ def translated(text: str) -> tuple[str, str]:
         if found := pattern.fullmatch(text):
             return text, other.format(*found.groups())
     head, colon, tail = text.partition(": ")
-    return text, f"{exact[head]}\uff1a{translated(tail)[1]}" if colon and head in exact else text
+    if not colon:
+        return text, text
+    other = translated(tail)[1]
+    return text, f"{exact[head]}\uff1a{other}" if head in exact else f"{head}: {other}"

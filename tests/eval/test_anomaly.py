@@ -7,11 +7,8 @@ import json
 import math
 import random
 
-import numpy as np
 import pytest
 from evaluated import call, write_rows
-from hypothesis import given
-from hypothesis import strategies as st
 from judge_server import judge_server
 from text_rows import refused, scored, text_row
 
@@ -21,7 +18,6 @@ from groundswift.eval.answers.first_token import first_alternatives
 from groundswift.eval.answers.verdicts import BUILT_IN, VerdictRules
 from groundswift.eval.checkpoint_curves import curves
 from groundswift.eval.metrics.anomaly import Anomaly
-from groundswift.eval.roc import area, curve_of
 from groundswift.eval.run_check import read_run
 
 WORDS = ("--anomalous", "yes,有", "--normal", "no,没有")
@@ -71,12 +67,35 @@ def test_the_numbers_of_verdicts_are_those_of_their_table(tmp_path):
     assert found["images"][1]["values"]["verdict"] == "anomaly"
 
 
-def test_a_group_without_normal_images_has_no_precision(tmp_path):
-    rows = [verdict_row(1, True, "A", class_name="bubble"), verdict_row(2, False, "A"), verdict_row(3, True, "A", class_name="spill")]
+def test_a_class_is_compared_with_normal_images_of_its_name_or_of_none(tmp_path):
+    """A kind of anomaly with the bare normal frames; a product, as MMAD's, with its own ones; a product without anomalies has no number."""
+    rows = [
+        verdict_row(1, True, "A", class_name="bubble"),
+        verdict_row(2, False, "A"),
+        verdict_row(3, True, "A", class_name="screw"),
+        verdict_row(4, False, "A", class_name="screw"),
+        verdict_row(5, False, "B", class_name="bottle"),
+    ]
     found = scored("anomaly", tmp_path, rows, *WORDS)
-    assert found["anomaly_precision"] == pytest.approx(2 / 3)
-    assert found["per_class"]["class_name: bubble"]["anomaly_precision"] is None
-    assert found["per_class"]["class_name: bubble"]["anomaly_recall"] == 1
+    assert found["anomaly_precision"] == pytest.approx(2 / 4)
+    of = {name: found["per_class"][f"class_name: {name}"] for name in ("bubble", "screw", "bottle")}
+    assert [of[name]["anomaly_precision"] for name in of] == [1 / 2, pytest.approx(1 / 3), None]
+    assert [of[name]["anomaly_recall"] for name in of] == [1, 1, None]
+    assert [of[name]["anomaly_f1"] for name in of] == [pytest.approx(2 / 3), 2 / 4, None]
+
+
+def test_a_frame_with_several_kinds_is_in_the_class_of_each(tmp_path):
+    """By the names that other rows and boxes have; a name that only looks like several stays one."""
+    rows = [
+        verdict_row(1, True, "A", class_name="bubble, spill"),
+        verdict_row(2, True, "B", class_name="bubble"),
+        verdict_row(3, True, "B", class_name="lid, loose"),
+        verdict_row(4, False, "B"),
+        box_row(1, [("spill", A)], [("spill", A)]),
+    ]
+    found = scored("anomaly", tmp_path, rows, *WORDS)["per_class"]
+    recalls = {name.removeprefix("class_name: "): found[name]["anomaly_recall"] for name in found if name.startswith("class")}
+    assert recalls == {"bubble": 0.5, "spill": 1.0, "lid, loose": 0.0}
 
 
 def test_other_questions_of_yes_and_no_are_no_verdicts(tmp_path):
@@ -113,29 +132,6 @@ def test_the_longest_declared_text_counts():
     assert [rules.said(text) for text in ("No lid on it", "No.", "Nobody")] == [True, False, None]
 
 
-@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=30))
-def test_the_area_is_the_share_of_pairs_in_the_right_order(pairs):
-    """Against the definition, all pairs of a positive and a negative."""
-    scores, kinds = [score / 6 for score, _ in pairs], [kind for _, kind in pairs]
-    ups, downs = ([score for score, kind in zip(scores, kinds, strict=True) if kind is side] for side in (True, False))
-    if not ups or not downs:
-        assert area(scores, kinds) is None
-        return
-    expected = np.mean([(up > down) + (up == down) / 2 for up in ups for down in downs])
-    assert area(scores, kinds) == pytest.approx(expected)
-    across, up = curve_of(scores, kinds)
-    assert (across[0], up[0], across[-1], up[-1]) == (0, 0, 1, 1)
-    assert across == sorted(across)
-    assert up == sorted(up)
-
-
-def test_the_area_is_that_of_scikit_learn():
-    metrics = pytest.importorskip("sklearn.metrics")
-    draw = np.random.default_rng(3)
-    scores, kinds = draw.integers(0, 20, 300) / 20, draw.integers(0, 2, 300).astype(bool)
-    assert area(scores, kinds) == pytest.approx(metrics.roc_auc_score(kinds, scores), abs=1e-12)
-
-
 def test_roc_is_of_the_first_token(tmp_path):
     rows = [
         verdict_row(1, True, "A", **logprobs("A", 0.6, A=0.6, B=0.2, C=0.1)),
@@ -147,7 +143,7 @@ def test_roc_is_of_the_first_token(tmp_path):
     assert found["anomaly_auroc"] == pytest.approx(0.75), "0.75 and 0.4 against 0.1 and an answer in words"
     assert found["warnings"] == []
     run = json.loads(next(tmp_path.glob("scored-*/run.json")).read_text())
-    assert [plot["id"] for plot in run["plots"]] == ["roc"]
+    assert [plot["id"] for plot in run["plots"]] == ["roc", "precision-recall"]
 
 
 def test_log_probabilities_that_none_can_be_give_no_score(tmp_path):
@@ -315,7 +311,7 @@ def test_checkpoints_make_curves(tmp_path):
         call("anomaly", write_rows(tmp_path / f"{step}.jsonl", rows), *WORDS, "--family", "qwen2_vl", "--out", folders[-1])
     call("compare", *folders, "--out", tmp_path / "curves")
     page = (tmp_path / "curves" / "report.html").read_text(encoding="utf-8")
-    assert "Checkpoints: anomaly F1" in page
+    assert "Checkpoints, by stage: anomaly F1" in page
     runs = [read_run(folder, folder.name) for folder in folders]
     numbers = runs[0].metrics
     plots = {plot.id: plot for plot in curves(runs, [20, 100, 3], Anomaly.numbers)}
@@ -324,7 +320,9 @@ def test_checkpoints_make_curves(tmp_path):
     assert lines["anomaly recall"].y == [run.metrics["anomaly_recall"] for run in (runs[2], runs[0], runs[1])]
     assert lines["anomaly recall"].y[1] == numbers["anomaly_recall"]
     assert "anomaly AUROC" not in lines
-    assert [line.label for line in plots["checkpoints-box_f1"].lines] == ["stage: 2"]
+    assert [line.label for line in plots["checkpoints-box_f1-stage"].lines] == ["stage: 2"]
+    (of_class,) = plots["checkpoints-box_f1-class"].lines
+    assert (of_class.label, of_class.y) == ("class_name: bubble", [1 / 8, 4 / 8, 1.0])
     assert "expected 3 different whole numbers" in call("compare", *folders, "--steps", "1,1,2", "--out", tmp_path / "x", code=1).stderr
     assert "Checkpoints" not in page_of(tmp_path, folders, "--names", "a,b,c")
     assert "Checkpoints" in page_of(tmp_path, folders, "--names", "a,b,c", "--steps", "1,2,3")
