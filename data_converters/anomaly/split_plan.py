@@ -69,7 +69,7 @@ def read_rows(paths: Sequence[str], log: IssueLog, progress: Progress) -> Rows:
     rows, place = Rows(), MediaKeys(False)
     for file, path in enumerate(paths):
         rows.indexes.append(LineIndex.of(path))
-        for row in json_rows(rows.indexes[file], log, progress, lambda raw: None):  # each row is needed whole
+        for row in json_rows(rows.indexes[file], log, progress):
             rows.add(file, row, place, log)
         rows.indexes[file].settle(log)
     return rows

@@ -8,10 +8,10 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from io import BytesIO
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,12 @@ from groundswift.urls import shown
 from ..file_io.mmap_json import changed
 from ..issues import Issue, IssueLog
 from .jsonl_lines import Line, blocks_of, line_of, lines_in
-from .typed_row import TypedRow
+from .typed_row import Messages, TypedRun, runs_of, typed_rows
 
 INTEGER = re.compile(rb"(-?[0-9]+)(\.0+)?")
 BLOCK = 1 << 16  # rows whose positions are looked up at a time
 CHUNK = 1 << 20  # bytes that are copied at a time
 LINE_BREAK = ord("\n")
-Typed = Callable[[bytes], TypedRow | None]
 Progress = Callable[[int], object]  # called with the bytes or rows done since the last call
 
 
@@ -48,24 +47,23 @@ def id_key(question: int, sample_id: int | str) -> int:
 
 
 class JsonRow(msgspec.Struct, gc=False):
-    """One line that is a JSON object. `start`, `size`: its bytes in the file, with its line break and without a byte order mark. `row`, or
-    for a line of the converters' form `typed`: its content."""
+    """One line that is a JSON object. `start`, `size`: its bytes in the file, with its line break and without a byte order mark."""
 
     number: int
     start: int
     size: int
     raw: bytes
-    row: dict[str, Any] | None
-    typed: TypedRow | None = None
+    row: dict[str, Any]
 
     @property
     def sample_id(self) -> Any:
         """Of any type; None where the row has none."""
-        return self.typed.sample_id if self.typed else self.row.get("sample_id")
+        return self.row.get("sample_id")
 
-    def whole(self) -> dict[str, Any]:
-        """The content of the row in any form."""
-        return self.row if self.typed is None else msgspec.json.decode(self.raw)
+    @property
+    def sample_ids(self) -> list[Any]:
+        """As those of a run."""
+        return [self.sample_id]
 
 
 @dataclass
@@ -96,6 +94,22 @@ class LineIndex:
         self.sizes.append(row.size)
         self.id_types.add(type(row.sample_id))
 
+    def add_run(self, run: TypedRun) -> None:
+        """Keep the positions of some rows."""
+        self.starts.extend(run.starts)
+        self.sizes.extend(map(len, run.lines))
+        self.id_types.update(map(type, run.sample_ids))
+
+    def joined(self, kinds: NDArray[np.integer]) -> tuple[LineIndex, NDArray[np.int64]]:
+        """Neighbouring rows of one kind (`kinds`: (rows,)) as one row, up to about CHUNK bytes; and the first row of each."""
+        starts, sizes = (np.asarray(column).astype(np.int64) for column in (self.starts, self.sizes))
+        ends = starts + sizes
+        apart = (starts[1:] != ends[:-1]) | (kinds[1:] != kinds[:-1]) | (np.diff(ends // CHUNK) > 0)
+        first = np.flatnonzero(np.concatenate([[True], apart]))
+        last = np.append(first[1:], len(starts)) - 1
+        joined = array("Q", starts[first].tolist()), array("I", (ends[last] - starts[first]).tolist())
+        return replace(self, starts=joined[0], sizes=joined[1]), first
+
     def settle(self, log: IssueLog) -> None:
         """Raises GroundswiftError if the file has issues that are not skipped, or no row."""
         log.settle(self.path, in_sets=False)
@@ -103,22 +117,26 @@ class LineIndex:
             raise log.nothing_left(self.path, "no row in it; expected JSON objects, one per line")
 
 
-def json_rows(index: LineIndex, log: IssueLog, progress: Progress, typed: Typed) -> Iterator[JsonRow]:
-    """Every line of a file that is a JSON object; the others go to `log`. `progress` counts bytes. `typed` reads a line of the converters'
-    form, and gives None for others."""
+def json_rows(index: LineIndex, log: IssueLog, progress: Progress, messages: Messages[Any] | None = None) -> Iterator[JsonRow | TypedRun]:
+    """Every line of a file that is a JSON object; the others go to `log`. `progress` counts bytes.
+
+    With `messages`, lines of the converters' form come as runs, as long as they can be without a line of another form.
+    """
     index.stamp = stat_key(index.file)
     offset = 0
     for block in blocks_of(index.file):
-        start, offset = offset, offset + block.size
         if block.too_long:
-            yield from _untyped(next(lines_in(block)), start, index, log)
-        for number, raw in enumerate(BytesIO(block.data), block.number):
-            row, size = typed(raw), len(raw)
-            if row is None:
-                yield from _untyped(line_of(number, raw), start, index, log)
-            else:
-                yield JsonRow(number, start, size, raw, None, row)
-            start += size
+            yield from _untyped(next(lines_in(block)), offset, index, log)
+        lines = BytesIO(block.data).readlines()
+        starts = list(accumulate(map(len, lines), initial=offset))
+        rows = typed_rows(lines) if messages else []
+        said = messages.of(rows, lines) if messages else [None] * len(lines)
+        for some in runs_of(said):
+            if some.start < some.stop:
+                yield TypedRun(block.number + some.start, starts[some], lines[some], rows[some], said[some])
+            if some.stop < len(lines):
+                yield from _untyped(line_of(block.number + some.stop, lines[some.stop]), starts[some.stop], index, log)
+        offset += block.size
         progress(block.size)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from groundswift.errors import error_at
@@ -17,6 +18,7 @@ from .mix import MASK
 
 MANY_IMAGES = 256  # of a folder, which is then listed
 CHUNK = 1 << 20
+ODD_ENDS = (" \n", *(f"/{name}\n" for name in NO_NAMES))
 
 
 class MediaKeys:
@@ -46,6 +48,13 @@ class MediaKeys:
         if key not in self.known:
             self.known[key] = content64(source)
         return self.known[key]
+
+    def of(self, sources: Sequence[str]) -> list[int]:
+        """The keys of many. Raises as for one."""
+        folders = {source.rpartition("/")[0] for source in sources}
+        if not self.same_content and all(self.plain_folders.get(folder) == f"{folder}/" for folder in folders) and _are_plain(sources):
+            return [hash(source) & MASK for source in sources]  # each is its own place
+        return list(map(self, sources))
 
     def _note_folder(self, folder: str) -> None:
         """List a folder that many images are in: where it has no link, none of them needs a look."""
@@ -84,6 +93,13 @@ class MediaKeys:
             self.folders[folder] = root
         path = os.path.join(root, name)
         return os.path.realpath(path) if os.path.islink(path) else path
+
+
+def _are_plain(sources: Sequence[str]) -> bool:
+    """Whether all names are printable ASCII, short, not `.` or `..`, and end with no blank."""
+    text = "\n".join(sources) + "\n"
+    printable = text.isascii() and "".join(sources).isprintable()
+    return printable and not any(end in text for end in ODD_ENDS) and max(map(len, sources), default=0) <= LONGEST_PATH
 
 
 def has_links(folder: str) -> bool:

@@ -12,22 +12,22 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from groundswift.errors import Tally, error_at
+from groundswift.gc_control import without_collection
 from groundswift.row_view import RowView
 from groundswift.urls import is_url, shown
 
 from ..issues import IssueLog
 from .jsonl_lines import decoded
-from .line_index import Copier, JsonRow, LineIndex, Progress, copied_blocks, has_both_types, id_key, json_rows, key64
-from .typed_row import TypedRow, typed_row
+from .line_index import Copier, LineIndex, Progress, copied_blocks, has_both_types, id_key, json_rows, key64
+from .typed_row import Messages, TypedRun
 
-MOST_QUESTIONS = 2_000  # that are remembered
 MASK = (1 << 64) - 1
 
 
@@ -174,52 +174,28 @@ def check_distinct(paths: Sequence[str]) -> None:
 
 def _indexed(index: LineIndex, log: IssueLog, progress: Progress) -> array:
     """Fill an index. Returns the key of each row."""
-    keys, questions = array("Q"), Questions()
-    for row in json_rows(index, log, progress, questions.typed):
-        index.add(row)
-        keys.append(questions.key_of(row))
+    keys = array("Q")
+    with without_collection():
+        for found in json_rows(index, log, progress, Messages(question_key)):
+            if isinstance(found, TypedRun):
+                index.add_run(found)
+                keys.extend(map(row_key, found.lines, found.said, found.sample_ids))
+            else:
+                index.add(found)
+                keys.append(row_key(found.raw, question_key(RowView.of(found.row)), found.sample_id))
     return keys
 
 
-class Questions:
-    """Keys of rows by sample_id and questions. Messages that many rows have are read once."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, int] = {}
-
-    def typed(self, raw: bytes) -> TypedRow | None:
-        """A line of the converters' form, whose messages can be read."""
-        row = typed_row(raw)
-        return row if row is not None and self._of_typed(row) else None
-
-    def _of_typed(self, row: TypedRow) -> int:
-        """64 bits of the questions; 0 where the messages are of a form that says it only with the whole row."""
-        messages = bytes(row.messages)
-        key = self._known.get(messages)
-        if key is None:
-            try:
-                decoded = msgspec.json.decode(messages)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                return 0
-            if not isinstance(decoded, list):
-                return 0
-            if len(self._known) > MOST_QUESTIONS:
-                self._known.clear()
-            key = self._known[messages] = question_key({"messages": decoded})
-        return key
-
-    def key_of(self, row: JsonRow) -> int:
-        """64 bits of a row's sample_id and questions, or of its whole line if it has no sample_id."""
-        sample_id = row.sample_id
-        if type(sample_id) not in (int, str):
-            return key64(b"line " + row.raw.strip())
-        question = self._of_typed(row.typed) if row.typed else question_key(row.row)
-        return id_key(question, sample_id) & MASK
+def row_key(line: bytes, question: int, sample_id: object) -> int:
+    """64 bits of a row's sample_id and questions, or of its whole line if it has no sample_id."""
+    if type(sample_id) not in (int, str):
+        return key64(b"line " + line.strip())
+    return id_key(question, sample_id) & MASK
 
 
-def question_key(row: dict[str, Any]) -> int:
-    """64 bits of what the user says in a row, never 0."""
-    return key64(repr([content for role, content in RowView.of(row).messages if role == "user"])) or 1
+def question_key(view: RowView) -> int:
+    """64 bits of what the user says in a row."""
+    return key64(repr([content for role, content in view.messages if role == "user"])) or 1
 
 
 def shared_keys(keys: Sequence[Sequence[int]], examples: int = Tally.EXAMPLES) -> tuple[int, list[tuple[int, int]]]:

@@ -17,8 +17,9 @@ from groundswift.errors import GroundswiftError, error_at
 from ..issues import IssueLog
 from .line_index import Progress, copied_blocks, has_both_types
 from .mix import shares
-from .split import Facts, Grouping, at_random, facts_of, grouped, labels_of_groups, stratified
+from .split import Facts, Grouping, facts_of, grouped, labels_of_groups
 from .split_gt import GroundTruthParts
+from .stratification import at_random, stratified
 
 NAME = re.compile(r"\w[\w.+-]{0,99}")
 NEAR = Fraction(1, 1_000_000)  # by which the sum of fractions may differ from 1
@@ -133,23 +134,24 @@ class SplitPlan(NamedTuple):
     def lines(self, progress: Progress = lambda rows: None) -> Iterator[tuple[int, bytes]]:
         """The second pass: (part, lines) of all rows, several at a time, each part in the order of the file; then the ground truth of each
         part, whose counts it adds to the report. `progress` counts rows."""
-        number = 0
-        for lines in copied_blocks([self.facts.index], *self._all_rows(), progress):
-            parts = self.part_of_row[number : number + len(lines)].tolist()
+        index, first = self.facts.index, np.arange(len(self.part_of_row))
+        if not self.truth and not has_both_types([index]):  # else each line is needed by itself
+            index, first = index.joined(self.part_of_row)
+        parts_of, rows_of, number = self.part_of_row[first], np.diff(first, append=len(self.part_of_row)), 0
+        for lines in copied_blocks([index], np.zeros(len(first), np.uint8), np.arange(len(first)), lambda count: None):
+            here = slice(number, number + len(lines))
+            parts, number = parts_of[here].tolist(), here.stop
             if self.truth:
-                for row, (part, line) in enumerate(zip(parts, lines, strict=True), number + 1):
-                    self.truth.assign(line, part, f"{self.facts.index.path}: row {row}")
-            number += len(lines)
+                for row, (part, line) in enumerate(zip(parts, lines, strict=True), here.start + 1):
+                    self.truth.assign(line, part, f"{index.path}: row {row}")
             for part in sorted(set(parts)):
                 yield part, b"".join(compress(lines, map(part.__eq__, parts)))
+            progress(int(rows_of[here].sum()))
         if self.truth:
             counts, self.report.gt_images_without_row = self.truth.counts()
             for part, count in enumerate(counts):
                 self.report.parts[part].gt_images, self.report.parts[part].gt_annotations = count
                 yield from ((len(counts) + part, chunk) for chunk in self.truth.chunks(part))
-
-    def _all_rows(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        return np.zeros(len(self.part_of_row), np.uint8), np.arange(len(self.part_of_row))
 
 
 def plan_split(

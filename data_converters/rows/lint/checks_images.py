@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -92,6 +92,12 @@ def check_image(source: str, checks: ImageChecks) -> ImageCheck:
     if data is None:
         return ImageCheck((("image-missing", f"image {NOT_FOUND.format(short(source))}"),))
     return _opened(BytesIO(data), f"base64 text of {len(source)} characters", checks)
+
+
+def cached_check(images: ImageChecks) -> Callable[[str], ImageCheck]:
+    """Many rows may have the same image, usually close to each other."""
+    remembered = lru_cache(maxsize=4096)(lambda source: check_image(source, images))
+    return lambda source: check_image(source, images) if len(source) > 4096 else remembered(source)
 
 
 def _opened(file: str | BytesIO, name: str, checks: ImageChecks) -> ImageCheck:

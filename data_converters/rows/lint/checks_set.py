@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -17,12 +16,12 @@ import numpy as np
 from groundswift.row_view import RowView, short
 
 from ..line_index import id_key, key64
-from ..typed_row import Corners, TypedRow
+from ..typed_row import NO_OBJECTS, TypedRun
 from .box_counts import BoxCounts, SetFinding
 from .checks_boxes import Box
 from .findings import Place
+from .label_counts import ClassCount, LabelCounts
 
-MOST_LABELS = 100_000  # distinct labels that are counted
 LONGEST_CLOSE = 60  # characters of a label that is compared
 CLOSE_LABELS = 2_000  # distinct labels among which typos are searched
 LINE_BITS = 40
@@ -32,20 +31,8 @@ LACKING = {  # what all rows of a set have, or none
 }
 
 
-@dataclass(slots=True)
-class ClassCount:
-    """In how many boxes and rows of the set a label occurs; `listed`: its boxes in detection rows. Elsewhere a label is a phrase, which may
-    be spelt in many ways."""
-
-    label: str
-    first: Place
-    boxes: int = 0
-    rows: int = 0
-    listed: int = 0
-
-
-class Talk(NamedTuple):
-    """What the checks of a whole row know of a conversation without findings. `ref_of_box`: None where each label has its box, in order;
+class Conversation(NamedTuple):
+    """What the checks of a whole row know of its messages, without findings. `ref_of_box`: None where each label has its box, in order;
     `question`: 64 bits of the first one."""
 
     ref_of_box: tuple[int | None, ...] | None
@@ -53,25 +40,27 @@ class Talk(NamedTuple):
     question: int
 
     @classmethod
-    def of(cls, view: RowView) -> Talk:
+    def of(cls, view: RowView) -> Conversation:
         refs = view.pairing.ref_of_box
         in_order = len(view.refs or ()) == len(refs) and refs == list(range(len(refs)))
         return cls(None if in_order else tuple(refs), view.is_detection, question_key(view))
 
-
-class PlainRow(NamedTuple):
-    """A row that nothing is wrong with, the labels of its boxes, and its conversation."""
-
-    row: TypedRow
-    boxes: Sequence[Corners]
-    labels: Sequence[str]
-    talk: Talk
+    def labels(self, refs: Sequence[str]) -> Sequence[str]:
+        """The labels of the boxes of a row with these labels; where no box has one, all."""
+        return refs if self.ref_of_box is None else [refs[ref] for ref in self.ref_of_box if ref is not None] or refs
 
 
 def question_key(view: RowView) -> int:
     """64 bits of the first question of a row: one image may be asked several. 0 without one."""
     asked = next((content for role, content in view.messages if role == "user"), None)
     return 0 if asked is None else key64(asked)
+
+
+def row_key(question: int, sample_id: object) -> int:
+    """64 bits of the id of a row and its question, never 0; 0 for a row without an id."""
+    if type(sample_id) is str or type(sample_id) is bool:
+        sample_id = repr(sample_id)
+    return id_key(question, sample_id) or 1 if type(sample_id) in (int, str) else 0
 
 
 class SetFacts:
@@ -81,8 +70,7 @@ class SetFacts:
         self.files: list[str] = []
         self.rows = self.boxes = self.images = self.negatives = self.detections = 0
         self.lacking: dict[str, list[int | Place]] = {}  # key of LACKING -> number of rows, the first of them
-        self.other_labels = 0
-        self.labels: dict[str, ClassCount] = {}
+        self.labels = LabelCounts()
         self.box_counts = BoxCounts()
         self.id_types: dict[str, dict[type, Place]] = {}
         self._last_type: type | None = None
@@ -90,68 +78,59 @@ class SetFacts:
 
     def add(self, view: RowView, raw: bytes, place: Place, boxes: Sequence[Box]) -> None:
         """One row: its line in the file, and its readable boxes."""
-        detection = view.is_detection
-        self._count(len(view.boxes or ()), len(view.images), detection)
-        sample_id = view.row.get("sample_id")
-        self._note(raw, place.file, place.line, sample_id, question_key(view))
+        detection, sample_id = view.is_detection, view.row.get("sample_id")
+        self._count([len(view.boxes or ())], len(view.images), [detection])
+        self._note([raw], place.file, [place.line], [sample_id], [question_key(view)])
         for rule, lacks in (("rows-mixed", not view.has_messages), ("rejected-missing", view.row.get("rejected_response") is None)):
             if lacks:
                 self.lacking.setdefault(rule, [0, place])[0] += 1
-        self._add_labels(view.classes(), bool(view.boxes), detection, place)
+        if view.boxes:
+            self.labels.add([view.classes()], [detection], place.file, [place.line], [sample_id])
         if view.bbox_type == "real":
             for box in boxes:
                 if len(box.numbers) == 4:
                     self.box_counts.add(box, place)
 
-    def add_plain(self, plain: PlainRow, raw: bytes, file: str, line: int) -> None:
-        """One row that nothing is wrong with; its boxes are counted elsewhere."""
-        row, boxes, labels, talk = plain
-        self._count(len(boxes), len(row.images), talk.detection)
-        self._note(raw, file, line, row.sample_id, talk.question)
-        lacking = self.lacking.get("rejected-missing")
-        if lacking:
-            lacking[0] += 1
-        else:
-            self.lacking["rejected-missing"] = [1, Place.of(file, line, row.sample_id)]
-        if not boxes:
-            return
-        known, detection = self.labels, talk.detection
-        for label in labels:
-            count = known.get(label)
-            if count is None:
-                count = known[label] = ClassCount(label, Place.of(file, line, row.sample_id))
-            count.boxes += 1
-            count.listed += detection
-        if len(labels) == 1:
-            count.rows += 1
-            return
-        for label in set(labels):
-            known[label].rows += 1
+    def add_run(self, run: TypedRun, file: str) -> None:
+        """Rows that nothing is wrong with, whose messages are a `Conversation`; their boxes are counted elsewhere."""
+        lines, sample_ids = range(run.number, run.number + len(run.rows)), run.sample_ids
+        objects = [row.objects or NO_OBJECTS for row in run.rows]
+        boxes, detection = [len(each.bbox) for each in objects], [said.detection for said in run.said]
+        self._count(boxes, sum([len(row.images) for row in run.rows]), detection)
+        self._note(run.lines, file, lines, sample_ids, [said.question for said in run.said])
+        self.lacking.setdefault("rejected-missing", [0, Place.of(file, lines[0], sample_ids[0])])[0] += len(lines)
+        labels = [said.labels(each.ref) if each.bbox else () for each, said in zip(objects, run.said, strict=True)]
+        self.labels.add(labels, detection, file, lines, sample_ids)
 
-    def _count(self, boxes: int, images: int, detection: bool) -> None:
-        self.rows += 1
-        self.boxes += boxes
+    def _count(self, boxes: Sequence[int], images: int, detection: Sequence[bool]) -> None:
+        self.rows += len(boxes)
+        self.boxes += sum(boxes)
         self.images += images
-        self.negatives += not boxes
-        self.detections += detection
+        self.negatives += boxes.count(0)
+        self.detections += sum(detection)
 
-    def _note(self, raw: bytes, file: str, line: int, sample_id: object, question: int) -> None:
+    def _note(self, raws: Sequence[bytes], file: str, lines: Sequence[int], sample_ids: Sequence[object], questions: Sequence[int]) -> None:
         """Keep what tells whether a row repeats another: its line, and its id with its question."""
         if not self.files or self.files[-1] != file:
             self.files.append(file)
             self._last_type = None
-        self._places.append((len(self.files) - 1) << LINE_BITS | line)
-        self._lines.frombytes(blake2b(raw.strip(), digest_size=8).digest())
-        if type(sample_id) is not self._last_type:
-            self._last_type = type(sample_id)
-            self._note_type(sample_id, Place.of(file, line, sample_id))
-        if type(sample_id) is str or type(sample_id) is bool:
-            sample_id = repr(sample_id)
-        self._ids.append(id_key(question, sample_id) or 1 if type(sample_id) in (int, str) else 0)
+        start = (len(self.files) - 1) << LINE_BITS
+        self._places.extend([start | line for line in lines])
+        self._lines.frombytes(b"".join([blake2b(raw.strip(), digest_size=8).digest() for raw in raws]))
+        kinds = set(map(type, sample_ids))
+        if kinds != {self._last_type}:
+            for line, sample_id in zip(lines, sample_ids, strict=True):
+                if type(sample_id) is not self._last_type:
+                    self._last_type = type(sample_id)
+                    self._note_type(sample_id, Place.of(file, line, sample_id))
+        if kinds == {int}:
+            self._ids.extend([id_key(question, number) or 1 for question, number in zip(questions, sample_ids, strict=True)])
+        else:
+            self._ids.extend(map(row_key, questions, sample_ids))
 
     def merge(self, other: SetFacts) -> None:
         """Take in the facts of later rows."""
-        for name in ("rows", "boxes", "images", "negatives", "detections", "other_labels"):
+        for name in ("rows", "boxes", "images", "negatives", "detections"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         offset = len(self.files) - bool(self.files and other.files and self.files[-1] == other.files[0])
         self.files = self.files[:offset] + other.files
@@ -164,17 +143,7 @@ class SetFacts:
             for kind, first in firsts.items():
                 self.id_types.setdefault(file, {}).setdefault(kind, first)
         self.box_counts.merge(other.box_counts)
-        for label, count in other.labels.items():
-            self._merge_label(label, count)
-
-    def _merge_label(self, label: str, count: ClassCount) -> None:
-        known = self.labels.get(label)
-        if known is not None:
-            known.boxes, known.rows, known.listed = known.boxes + count.boxes, known.rows + count.rows, known.listed + count.listed
-        elif len(self.labels) < MOST_LABELS:
-            self.labels[label] = count
-        else:
-            self.other_labels += count.boxes
+        self.labels.merge(other.labels)
 
     def _note_type(self, sample_id: object, place: Place) -> None:
         """Keep where each file has its first number and its first string as an id."""
@@ -188,21 +157,9 @@ class SetFacts:
                 here, there = ("a string", "a number") if kind is int else ("a number", "a string")
                 yield "sample-id-types", second, f"sample_id is {here}, but {there} in line {first.line}; expected one type", 1
 
-    def _add_labels(self, labels: Sequence[str], boxed: bool, detection: bool, place: Place) -> None:
-        new_rows = set()
-        for label in labels if boxed else ():
-            known = self.labels.get(label)
-            if known is None:
-                known = self.labels[label] = ClassCount(label, place)
-            known.boxes += 1
-            known.listed += detection
-            if label not in new_rows:
-                known.rows += 1
-                new_rows.add(label)
-
     def classes(self) -> list[ClassCount]:
         """Labels, those with the most boxes first."""
-        return sorted(self.labels.values(), key=lambda each: (-each.boxes, each.label))
+        return sorted(self.labels.classes(), key=lambda each: (-each.boxes, each.label))
 
     def check(self, place: Place) -> Iterator[SetFinding]:
         """All findings about the set. `place`: the set itself, for findings without a line."""
@@ -214,7 +171,7 @@ class SetFacts:
         yield from self._check_id_types()
         yield from self._check_duplicates()
         yield from self.box_counts.check()
-        listed = {label: known for label, known in self.labels.items() if known.listed}
+        listed = {known.label: known for known in self.labels.classes() if known.listed}
         yield from variants(listed)
         if len(listed) <= CLOSE_LABELS:
             yield from close(listed)

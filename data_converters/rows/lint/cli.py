@@ -17,12 +17,15 @@ from groundswift.terminal import echo, echo_json
 from groundswift.worker_pool import WorkerPool, processors
 
 from ..two_passes import bytes_bar
+from .block_check import LintOptions
 from .checks_images import ImageChecks
 from .checks_rows import TokenCounter
 from .findings import Findings
+from .lint_result import Lint
+from .other_set import images_of
 from .report import document, text
 from .rules import rules_text
-from .run import Lint, LintOptions, images_of, lint_lines
+from .run import lint_lines
 
 READABLE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 

@@ -18,16 +18,21 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, file: str, line: int, sample_id: object) -> Place:
-        """With the id of a row, if it is an integer or text: long ones are shortened."""
-        if type(sample_id) is int and -LARGEST < sample_id < LARGEST:
-            return cls(file, line, sample_id)
-        if not isinstance(sample_id, int | str):
-            return cls(file, line)
-        return cls(file, line, sample_id if isinstance(sample_id, bool) else str(sample_id)[:60])
+        """With the id of a row, if it is an integer or text."""
+        return cls(file, line, short_id(sample_id))
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         return where if self.sample_id is None else f"{where} (sample_id {self.sample_id!r})"
+
+
+def short_id(sample_id: object) -> int | str | None:
+    """The id of a row, if it is an integer or text: long ones are shortened."""
+    if type(sample_id) is int and -LARGEST < sample_id < LARGEST:
+        return sample_id
+    if not isinstance(sample_id, int | str):
+        return None
+    return sample_id if isinstance(sample_id, bool) else str(sample_id)[:60]
 
 
 class Findings:

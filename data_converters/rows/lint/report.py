@@ -9,8 +9,8 @@ from groundswift.terminal import counted, one_line
 
 from .findings import Findings
 from .fix import CHANGES
+from .lint_result import Lint
 from .rules import RULES, SEVERITIES, remedy_text
-from .run import Lint
 
 CLASSES_SHOWN = 40
 
@@ -28,7 +28,7 @@ def document(lint: Lint, written_to: str | None) -> dict[str, Any]:
         "counts": {severity: findings.of(severity) for severity in SEVERITIES},
         "rules": {rule: _rule(rule, findings) for rule in findings.in_order()},
         "classes": [{"label": each.label, "boxes": each.boxes, "rows": each.rows} for each in facts.classes()],
-        "labels_not_counted": facts.other_labels,
+        "labels_not_counted": facts.labels.others,
         "fixed": None if written_to is None else fixed,
     }
 
@@ -77,11 +77,11 @@ def _classes(lint: Lint) -> str:
     if not classes:
         return ""
     lines = [f"{'boxes':>9}{'share':>8}{'rows':>9}  label"]
-    total = max(1, sum(each.boxes for each in classes) + lint.facts.other_labels)
+    total = max(1, sum(each.boxes for each in classes) + lint.facts.labels.others)
     for each in classes[:CLASSES_SHOWN]:
         lines.append(f"{each.boxes:>9}{100 * each.boxes / total:>6.1f} %{each.rows:>9}  {short(each.label)}")
     if len(classes) > CLASSES_SHOWN:
         lines.append(f"{'':>28}... and {len(classes) - CLASSES_SHOWN} more labels (--json has all)")
-    if lint.facts.other_labels:
-        lines.append(f"{lint.facts.other_labels:>9}{'':>17}  boxes of further labels, not listed")
+    if lint.facts.labels.others:
+        lines.append(f"{lint.facts.labels.others:>9}{'':>17}  boxes of further labels, not listed")
     return "\n".join(map(one_line, lines))

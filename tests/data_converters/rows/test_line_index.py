@@ -11,11 +11,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from converted import run
+from hypothesis import given
+from hypothesis import strategies as st
 from lint_rows import line
 
 from groundswift.data_converters.issues import IssueLog
+from groundswift.data_converters.rows import line_index
+from groundswift.data_converters.rows.line_index import LineIndex
 from groundswift.data_converters.rows.mix import Source, plan_mix
 from groundswift.data_converters.rows.split_plan import parts_of, plan_split
 from groundswift.errors import GroundswiftError
@@ -147,3 +152,25 @@ def test_a_file_that_changes_while_it_is_read(command, name):
     change()
     with pytest.raises(GroundswiftError, match=f"set.jsonl: {said} while being read"):
         list(lines)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 1), st.integers(0, 2)), min_size=1, max_size=30), st.integers(5, 40))
+def test_neighbours_of_one_kind_are_copied_together(rows, chunk):
+    """(size, gap in front, kind) of each row."""
+    index, end = LineIndex("f", Path("f")), 0
+    for size, gap, _ in rows:
+        index.starts.append(end + gap)
+        index.sizes.append(size)
+        end += gap + size
+    before, line_index.CHUNK = line_index.CHUNK, chunk
+    try:
+        joined, first = index.joined(np.array([kind for *_, kind in rows]))
+    finally:
+        line_index.CHUNK = before
+    spans = [range(start, start + size) for start, size in zip(joined.starts, joined.sizes, strict=True)]
+    of_row = [range(start, start + size) for start, size in zip(index.starts, index.sizes, strict=True)]
+    for number, (span, begin) in enumerate(zip(spans, first.tolist(), strict=True)):
+        some = slice(begin, first[number + 1] if number + 1 < len(first) else None)
+        assert [byte for row in of_row[some] for byte in row] == list(span)
+        assert len({kind for *_, kind in rows[some]}) == 1
+        assert len(span) < chunk + 9

@@ -15,12 +15,14 @@ from lint_rows import row
 from PIL import Image
 
 from groundswift.data_converters.rows import jsonl_lines
-from groundswift.data_converters.rows.lint import run
+from groundswift.data_converters.rows.lint import block_check
+from groundswift.data_converters.rows.lint.block_check import LintOptions
 from groundswift.data_converters.rows.lint.checks_images import ImageChecks
 from groundswift.data_converters.rows.lint.findings import Findings
+from groundswift.data_converters.rows.lint.lint_result import Lint
 from groundswift.data_converters.rows.lint.plain_rows import PlainRows
 from groundswift.data_converters.rows.lint.report import document
-from groundswift.data_converters.rows.lint.run import Lint, LintOptions, lint_lines
+from groundswift.data_converters.rows.lint.run import lint_lines
 from groundswift.errors import GroundswiftError
 from groundswift.worker_pool import WorkerPool
 
@@ -118,14 +120,14 @@ def test_plain_rows_are_rows(tmp_path, monkeypatch, images, family):
         (tmp_path / "set.jsonl").write_bytes(lines_of_set(seed))
         fast = linted(LintOptions(images, family))
         with monkeypatch.context() as patched:
-            patched.setattr(PlainRows, "read", lambda self, raw: None)
+            patched.setattr(PlainRows, "read", lambda self, lines: ([None] * len(lines), [None] * len(lines)))
             assert fast == linted(LintOptions(images, family)), seed
 
 
 def test_well_formed_rows_are_read_fast(tmp_path, monkeypatch):
     rng = random.Random(0)
     (tmp_path / "set.jsonl").write_text("".join(json.dumps(plain(rng) | {"sample_id": number}) + "\n" for number in range(200)))
-    monkeypatch.setattr(run, "readable_boxes", None)  # no row is checked as a whole
+    monkeypatch.setattr(block_check, "readable_boxes", None)  # no row is checked as a whole
     assert linted(LintOptions(ImageChecks()))[0]["rows"] == 200
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from groundswift.answers import Answer, Located
 from groundswift.cli import main
 from groundswift.data_converters.rows import jsonl_lines as lines
-from groundswift.data_converters.rows.lint import checks_images, checks_labels, run
+from groundswift.data_converters.rows.lint import checks_images, checks_labels
 from groundswift.data_converters.rows.lint.rules import RULES, SEVERITIES, rules_text
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES
@@ -409,6 +409,6 @@ def test_root_image_dir(folder, monkeypatch, asked, rule):
 def test_an_image_of_many_rows_is_opened_once(monkeypatch):
     opened = []
     check = checks_images.check_image
-    monkeypatch.setattr(run, "check_image", lambda source, checks: opened.append(source) or check(source, checks))
+    monkeypatch.setattr(checks_images, "check_image", lambda source, checks: opened.append(source) or check(source, checks))
     lint(numbered([row() for _ in range(20)]), "--workers", "1")
     assert opened == ["a.png"]

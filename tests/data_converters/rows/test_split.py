@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from groundswift.data_converters.rows import media_keys
-from groundswift.data_converters.rows.split import at_random, joined, stratified
+from groundswift.data_converters.rows.split import joined
 from groundswift.data_converters.rows.split_plan import Part, parts_of, targets_of
+from groundswift.data_converters.rows.stratification import at_random, stratified
 from groundswift.errors import GroundswiftError
 
 EARLIER = b"an earlier file\n"
@@ -133,6 +134,19 @@ def test_links_in_a_folder_of_many_images_are_followed(monkeypatch, link):
         Path(link).symlink_to("a.jpg")
     names = "many/a.jpg", "many/c.jpg", "many/b.jpg", "many/b.jpg ", "many/./b.jpg", "many/..", str(Path("many/c.jpg").absolute())
     assert together(*map(row, names)) == ([{0, 2, 3, 4}, {1, 6}, {5}] if link else [{0}, {1, 6}, {2, 3, 4}, {5}])
+
+
+ODD = ["a.jpg ", ".", "..", "", "./a.jpg", "\u00e9.jpg", "a\nb.jpg", "a" * 3000]
+
+
+@pytest.mark.parametrize("odd", [None, *ODD], ids=[None, *range(len(ODD))])
+def test_many_images_have_the_keys_of_one(tmp_path, monkeypatch, odd):
+    monkeypatch.setattr(media_keys, "MANY_IMAGES", 2)
+    one, many = media_keys.MediaKeys(False), media_keys.MediaKeys(False)
+    sources = [f"{tmp_path}/{name}" for name in ("a.jpg", "b.jpg", "c.jpg", "a.jpg", *([] if odd is None else [odd]))]
+    for _ in range(2):
+        assert many.of(sources) == list(map(one, sources))
+    assert many.plain_folders[str(tmp_path)] == f"{tmp_path}/"
 
 
 @pytest.mark.parametrize("start", ["data:image/png;base64,", "https://host/"])
