@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from groundswift.errors import error_at
 
 LONGEST = 1 << 28  # bytes of a line; longer ones are skipped
+LINE_BREAK = ord("\n")
 BLOCK = 1 << 18  # bytes that are read at a time: what is made of them stays in a processor's cache
 _decode = msgspec.json.Decoder().decode
 
@@ -98,15 +100,20 @@ def blocks_of(path: str | Path, longest: int = LONGEST) -> Iterator[Block]:
                         too_long = _rest_of_line(file.readline, longest)
                 if not too_long:
                     yield Block(number, data, 0, place, offset)
-                    number, offset = number + data.count(b"\n"), offset + len(data)
+                    number, offset = number + line_breaks(data), offset + len(data)
                     continue
                 if start:
                     yield Block(number, data[:start], 0, place, offset)
-                number, offset = number + data.count(b"\n"), offset + len(data) + too_long
+                number, offset = number + line_breaks(data), offset + len(data) + too_long
                 yield Block(number, b"", len(data) - start + too_long)
                 number += 1
     except OSError as error:
         raise error_at(path, f"cannot be read ({error.strerror})") from None
+
+
+def line_breaks(data: bytes) -> int:
+    """How many line breaks there are. `bytes.count` takes four times as long as reading the bytes."""
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == LINE_BREAK))
 
 
 def lines_in(block: Block) -> Iterator[Line]:
