@@ -10,11 +10,15 @@ RECIPE=$(cd "$(dirname "${BASH_SOURCE[-1]}")" && pwd)/$(basename "${BASH_SOURCE[
 DRY_RUN=${DRY_RUN:-}
 declare -A STARTED=() # what runs side by side with the recipe, name -> its process group; it ends with the recipe
 SHOWN="^(CUDA_VISIBLE_DEVICES|NPROC_PER_NODE|NNODES|NODE_RANK|MASTER_ADDR|MASTER_PORT|(IMAGE_|VIDEO_)?(MAX|MIN)_(PIXELS|TOKEN_NUM)|FPS|FPS_M.._FRAMES|QWENVL_BBOX_FORMAT|GROUNDSWIFT_.*)=" # printed before a command of swift
+STEP= # the headline of the present step
+RUNS= # the command that runs now, in two words
+AGAIN= # what to do after a failure
 export HF_HUB_OFFLINE="${HF_HUB_OFFLINE-}" TOKENIZERS_PARALLELISM="${TOKENIZERS_PARALLELISM:-false}"
 
 # stop TEXT: print one error and end the recipe.
 stop() {
   echo "error: $*" >&2
+  RUNS='' STEP=''
   exit 1
 }
 
@@ -70,6 +74,7 @@ fresh() {
   fi
   mkdir -p "$1"
   : > "$LOG"
+  AGAIN=${AGAIN:-to start again: OVERWRITE=1 before the same command}
 }
 
 # reopen FOLDER: continue the run in a folder, or make it. Two runs at a time are refused: what a killed one started may still run.
@@ -82,6 +87,7 @@ reopen() {
   if [ -n "${OVERWRITE:-}" ] || [ ! -e "$1/log.txt" ]; then fresh "$1"; else LOG=$1/log.txt; fi
   exec 9>> "$1/.lock"
   flock -n 9
+  AGAIN="run the same command ${OVERWRITE:+without OVERWRITE=1 }again to go on"
 }
 
 # gpus COUNT: use CUDA_VISIBLE_DEVICES if set, else the first COUNT GPUs. Sets GPUS to their number.
@@ -93,6 +99,7 @@ gpus() {
 
 # step TEXT: print a headline with the seconds since the recipe started.
 step() {
+  STEP=$* RUNS=''
   printf '\n== %4ss  %s\n' "$SECONDS" "$*"
 }
 
@@ -109,15 +116,33 @@ run() {
   local status=0
   if [ -n "$DRY_RUN" ]; then
     as_typed "$@"
+    compare_merged "$@"
     return 0
   fi
+  RUNS=$(in_two_words "$@")
   as_typed "$@" | tee -a "$LOG" | cut -c 1-400
-  env "$@" 2>&1 | python "$RECIPES/_log.py" "$LOG" || status=$?
+  env "$@" 2>&1 | (trap '' INT && exec python "$RECIPES/_log.py" "$LOG") || status=$? # Ctrl-C is for the command, whose last words follow
   if [ "$status" -ne 0 ]; then
-    echo "error: the command above ended with status $status; the end of $LOG:" >&2
-    tail -n 25 "$LOG" | cut -c 1-300 >&2
+    [[ $(reason "$status") == *SIG* ]] || # the log says nothing of a kill
+      printf 'error: the command above ended with status %s; the end of %s:\n%s\n' "$status" "$LOG" "$(tail -n 25 "$LOG" | cut -c 1-300)" >&2
     exit "$status"
   fi
+  RUNS=''
+  compare_merged "$@"
+}
+
+# compare_merged COMMAND...: after a command that merges an adapter: what the merged folder lacks of the base model's tokenizer and processor
+# files, or has otherwise. `run` does this; a folder that is still to be renamed (.partial) is compared afterwards.
+compare_merged() {
+  local found folders=(BASE MERGED)
+  case "$* " in *" --merge_lora true "*) ;; *) return 0 ;; esac
+  case "$* " in *".partial "*) return 0 ;; esac
+  if [ -z "$DRY_RUN" ]; then
+    found=$(python "$RECIPES/_merged.py" "$@") || return 0
+    mapfile -t folders <<< "$found"
+  fi
+  show groundswift parity --files "${folders[@]}" || echo "warning: the merged model differs from its base in what is named above" >&2
+  RUNS=''
 }
 
 # show [VAR=value...] COMMAND...: as run, but the output is shown, too.
@@ -125,23 +150,37 @@ show() {
   if [ -n "$DRY_RUN" ]; then
     as_typed "$@"
   else
+    RUNS=$(in_two_words "$@")
     as_typed "$@" | tee -a "$LOG" | cut -c 1-400
-    env "$@" 2>&1 | tee -a "$LOG"
+    env "$@" 2>&1 | tee -ia "$LOG" || return
+    RUNS=''
   fi
 }
 
-# serve swift deploy OPTION...: start the server in its own process group and wait until it answers at PORT, for WAIT seconds at most. It
-# ends with the recipe.
+# in_two_words [VAR=value...] COMMAND...: the name of a command: `swift sft`.
+in_two_words() {
+  while [[ $1 == [A-Z]*=* ]]; do shift; done
+  printf '%s' "$(basename "$1")${2:+ $(basename -- "$2")}"
+}
+
+# serve swift deploy OPTION...: start the server and wait until it answers at PORT, for WAIT seconds at most. It ends with the recipe, also
+# when that is killed.
 serve() {
+  local shell=$BASHPID
   as_typed "$@"
   [ -z "$DRY_RUN" ] || return 0
+  python "$RECIPES/export/wait_for_server.py" "http://127.0.0.1:$PORT/health" --free --seconds "${FREE_WITHIN:-20}" ||
+    stop "PORT=$PORT is in use by another program: end that, or give another port: PORT=..."
   as_typed "$@" >> "$LOG"
-  setsid "$@" >> "$LOG" 2>&1 9>&- &
+  RUNS=$(in_two_words "$@")
+  setsid python "$RECIPES/_ends_with.py" "$shell" "$@" >> "$LOG" 2>&1 < /dev/null 9>&- &
   SERVER=$!
   STARTED[server]=$SERVER
-  trap end_started EXIT
-  python "$RECIPES/export/wait_for_server.py" "http://127.0.0.1:$PORT/health" --process "$SERVER" --seconds "$WAIT" ||
-    stop "the server did not start; the end of $LOG: $(tail -n 5 "$LOG" | cut -c 1-300)"
+  if ! python "$RECIPES/export/wait_for_server.py" "http://127.0.0.1:$PORT/health" --process "$SERVER" --seconds "$WAIT"; then
+    echo "error: the server did not start; the end of $LOG: $(tail -n 5 "$LOG" | cut -c 1-300)" >&2
+    exit 1
+  fi
+  RUNS=''
 }
 
 # start FUNCTION: run a function of the recipe side by side with what follows. What it prints is kept until `finish`, and it has a log of its own.
@@ -158,7 +197,6 @@ start() {
   ) > "$OUT/printed-$1.txt" 2>&1 < /dev/null &
   set +m
   STARTED[$1]=$!
-  trap end_started EXIT
 }
 
 # finish FUNCTION: wait for it, and print what it has printed. Its failure ends the recipe.
@@ -170,13 +208,37 @@ finish() {
   cat "$OUT/printed-$1.txt"
   [ ! -e "$OUT/log-$1.txt" ] || cat "$OUT/log-$1.txt" >> "$LOG"
   rm -f "$OUT/printed-$1.txt" "$OUT/log-$1.txt"
-  [ "$status" -eq 0 ] || exit "$status"
+  [ "$status" -eq 0 ] || { RUNS=$1 && exit "$status"; }
 }
 
-# end_started: end what still runs when the recipe ends early.
-end_started() {
-  local pid
+# at_end: end what still runs when the recipe ends, and name the step that failed or was killed.
+at_end() {
+  local status=$? pid
   for pid in "${STARTED[@]}"; do kill -TERM -- "-$pid" 2> /dev/null || true; done
+  end_children "$BASHPID"
+  if [ "$status" -ne 0 ] && [ -n "$STEP" ] || [ -n "$RUNS" ]; then
+    echo "error: step '${STEP:-$RUNS}' failed (${RUNS:+$RUNS: }$(reason "$status")); ${AGAIN:-run the same command again}" >&2
+  fi
+}
+
+# reason STATUS: an exit status in words. A signal to the shell itself leaves 0; `swift` gives 256 less the signal that ended what it started.
+reason() {
+  case $1 in
+    0) echo "ended by a signal" ;;
+    137 | 247) echo "exit code $1: killed by SIGKILL, perhaps for lack of memory" ;;
+    129 | 130 | 131 | 134 | 135 | 136 | 139 | 143) echo "exit code $1: SIG$(kill -l "$1")" ;;
+    241 | 245 | 250 | 254) echo "exit code $1: SIG$(kill -l $((256 - $1)))" ;;
+    *) echo "exit code $1" ;;
+  esac
+}
+
+# end_children PID: end what a process has started, and what that has started.
+end_children() {
+  local child
+  for child in $(cat "/proc/$1/task/$1/children" 2> /dev/null || true); do
+    end_children "$child"
+    kill -TERM "$child" 2> /dev/null || true
+  done
 }
 
 # best_checkpoint FOLDER: the checkpoint with the best metric of a training, or the last one if no metric was watched.
@@ -194,6 +256,7 @@ case ${1:-} in
     exit 0
     ;;
 esac
+trap at_end EXIT
 need groundswift
 PLUGIN=$(groundswift plugin)
 OUT=${OUT:-$(dirname "$RECIPES")/runs/$(basename "$(dirname "$RECIPE")")/$(basename "$RECIPE" .sh)}

@@ -100,6 +100,6 @@ merge() {
     run swift export --adapters "$adapter" --merge_lora true --output_dir "$OUT/merged.partial"
     run mv "$OUT/merged.partial" "$OUT/merged"
   fi
-  [ ! -d "$MODEL" ] || show groundswift parity --files "$MODEL" "$OUT/merged" || echo "the merged model differs from its base in what is named above"
+  compare_merged swift export --model "$MODEL" --adapters "$adapter" --merge_lora true --output_dir "$OUT/merged"
   printf '\nadapter  %s\nmerged   %s\nlog      %s\n' "$adapter" "$OUT/merged" "$LOG"
 }

@@ -1,19 +1,22 @@
 """Compare a merged folder with its base model: `python check_merged.py MERGED --adapters CHECKPOINT`.
 
-First their small files, as `groundswift parity --files BASE MERGED` compares them. Then both are loaded, and tokens, special tokens, chat
-template and pixels of one image are compared. The plugin writes chat template and pixel limits of the training into the merged folder, so
-these two may differ.
+Both are loaded, and tokens, special tokens, chat template and pixels of one image are compared. The plugin writes chat template and pixel
+limits of the training into the merged folder, so these two may differ. Where their small files do not fit (`groundswift parity --files`),
+nothing is loaded.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from PIL import Image
 from transformers import AutoProcessor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _merged import base_folder
 
 from groundswift.errors import GroundswiftError
 from groundswift.merged_files import compare_files
@@ -25,15 +28,6 @@ COMPARED = {  # what must not differ -> how a processor has it
     "tokenization of a text": lambda processor: processor.tokenizer(TEXT)["input_ids"],
     "image processor": lambda processor: type(processor.image_processor),
 }
-
-
-def base_folder(model: str) -> Path:
-    """The folder of a model given by folder or hub id; swift finds its downloads."""
-    if Path(model).is_dir():
-        return Path(model)
-    from swift.utils import safe_snapshot_download
-
-    return Path(safe_snapshot_download(model, download_model=False, check_local=True))
 
 
 def differences(base: Path, merged: Path) -> tuple[list[str], list[str]]:
@@ -55,15 +49,15 @@ def main() -> None:
     parser.add_argument("merged", type=Path)
     parser.add_argument("--adapters", type=Path, required=True)
     asked = parser.parse_args()
-    model = json.loads((asked.adapters / "args.json").read_text(encoding="utf-8"))["model"]
-    base = base_folder(model)
+    base = base_folder(asked.adapters)
     try:
         files = compare_files(base, asked.merged)
     except GroundswiftError as error:
         sys.exit(f"error: {error}")
-    print("\n".join(files.lines()))
     wrong, allowed = differences(base, asked.merged) if files.fits else ([], [])
-    if files.fits:
+    if not files.fits:
+        print("\n".join(files.lines()))
+    else:
         print(f"loaded, differs: {', '.join(wrong) or 'nothing'}" + (f"; by the training: {', '.join(allowed)}" if allowed else ""))
     if wrong or not files.fits:
         sys.exit(f"error: {asked.merged} is not the base model with the adapter's weights")

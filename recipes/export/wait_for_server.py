@@ -1,16 +1,18 @@
 """Wait until a server answers: `python wait_for_server.py http://127.0.0.1:8000/health --process PID --seconds 900`.
 
-Exit status 1 if the process has ended or the time is over.
+With --free: wait until nothing listens at that port any more. Exit status 1 if the process has ended or the time is over.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 import time
 import urllib.error
 import urllib.request
+from urllib.parse import urlsplit
 
 EVERY = 0.5  # seconds between two requests
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -37,15 +39,25 @@ def runs(process: int) -> bool:
         return True
 
 
+def is_free(url: str) -> bool:
+    """Whether nothing takes connections at the port of a URL."""
+    parts = urlsplit(url)
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((parts.hostname, parts.port)) != 0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
-    parser.add_argument("--process", type=int, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--process", type=int)
+    what.add_argument("--free", action="store_true")
     parser.add_argument("--seconds", type=float, default=900)
     asked = parser.parse_args()
     end = time.monotonic() + asked.seconds
-    while runs(asked.process) and time.monotonic() < end:
-        if answers(asked.url):
+    while (asked.free or runs(asked.process)) and time.monotonic() < end:
+        if is_free(asked.url) if asked.free else answers(asked.url):
             return
         time.sleep(EVERY)
     sys.exit(1)

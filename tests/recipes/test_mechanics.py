@@ -51,6 +51,14 @@ def test_a_dry_run_prints_commands_and_writes_nothing(tmp_path, name):
     programs = "swift|megatron|groundswift|python|sbatch|deepspeed|ray|srun"
     assert re.search(rf"^\+ (\S+=\S* )*({programs})\b", done.stdout, re.MULTILINE), done.stdout
     assert list(tmp_path.iterdir()) == []
+    check_merges(done.stdout)
+
+
+def check_merges(printed: str) -> None:
+    """Each merged model is compared with its base, before anything else reads it."""
+    lines = [line.rstrip() for line in printed.splitlines() if line.startswith("+ ") and not line.startswith("+ mv ")]
+    behind = [next_line for line, next_line in zip(lines, [*lines[1:], ""], strict=True) if "--merge_lora true" in line]
+    assert behind == ["+ groundswift parity --files BASE MERGED"] * len(behind)
 
 
 def test_a_dry_run_shows_the_whole_command_with_what_was_added(tmp_path):
