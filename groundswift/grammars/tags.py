@@ -17,10 +17,12 @@ from ..errors import GroundswiftError
 from .base import NUMBER, THINKING, Reading, as_number, still_thinking, without_thinking
 from .numbers import write_decimals, write_padded
 
-TAG = re.compile(r"<(?:points?|tracks)\b([^<>]*)(?:>([^<]*)(</(?:points?|tracks)>)?)?|</(?:points?|tracks)>")
+NAME, DECIMAL = "(?:points?|tracks)", r'"([0-9]{1,9}\.[0-9]{1,9})"'
+PLAIN_TAG = rf'<{NAME} x={DECIMAL} y={DECIMAL} alt="([^"&<>]*)">[^<]*</{NAME}>'
+TAG = re.compile(rf"{PLAIN_TAG}|<{NAME}\b([^<>]*)(?:>([^<]*)(</{NAME}>)?)?|</{NAME}>")
+PLAIN_GROUPS = 3  # of TAG: x, y, label
 ATTRIBUTE = re.compile(r'\b(alt|coords|[xy][0-9]*)\s*=\s*"([^"]*)"')
 OPEN_COORDS = re.compile(r'\bcoords\s*=\s*"([^"]*)\Z')
-PLAIN_ATTRIBUTES = re.compile(r' x="([0-9]{1,9}\.[0-9]{1,9})" y="([0-9]{1,9}\.[0-9]{1,9})" alt="([^"&]*)"')
 HALF_TAG = re.compile(r"</?[pointsrack]{0,6}\Z")
 HALF_ENTITY = re.compile(r"&[#\w]*\Z")  # the beginning of `&gt;`
 HALF = 9  # characters: as long as half a tag can be
@@ -86,14 +88,19 @@ class TagGrammar:
         reading.cut = half is not None
         whole = len(said[: half.start() if half else len(said)].rstrip())
         for found in TAG.finditer(said):
-            self._read(found, reading, at_end=found.end() >= whole)
+            if found.lastindex == PLAIN_GROUPS:
+                x, y, label = found.group(1, 2, 3)
+                x, y = float(x), float(y)
+                if reading.surely < x <= reading.largest and 0 <= y <= reading.largest:
+                    reading.objects.append(Located(label, None, (x, y), found.span()))
+                else:
+                    reading.place(label, (x, y), found.span())
+            else:
+                self._read(found, reading, at_end=found.end() >= whole)
         return reading.answer(said)
 
     def _read(self, found: re.Match[str], reading: Reading, at_end: bool) -> None:
-        attributes, content, end = found.groups()
-        if end is not None and (plain := PLAIN_ATTRIBUTES.fullmatch(attributes)):
-            x, y, label = plain.groups()
-            return reading.place(label, (float(x), float(y)), found.span())
+        attributes, content, end = found.groups()[PLAIN_GROUPS:]
         if attributes is None:
             return reading.odd("stray-mark")
         if content is not None and end is None and attributes.endswith("/"):

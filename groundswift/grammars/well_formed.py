@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class Part:
     """The boxes that were found in some texts. `good`: (T,) which texts are well-formed; the boxes of others mean nothing.
 
     `offsets`: (T + 1,), as in `AnswerColumns`. `points`: where these are points; `boxes` are then NaN.
+    `reasons`: ids of parse warnings, by text.
     """
 
     good: np.ndarray
@@ -28,6 +29,7 @@ class Part:
     label_names: list[str]
     spans: np.ndarray
     points: np.ndarray | None = None
+    reasons: dict[int, list[str]] = field(default_factory=dict)
 
 
 def nothing_found(size: int) -> Part:
@@ -51,50 +53,47 @@ class _Scan:
 
     def __init__(self, texts: Sequence[str], skeleton: Skeleton) -> None:
         self.joined, self.skeleton = JoinedTexts(texts), skeleton
-        self.words, self.starts, self.ends = self.joined.words, self.joined.starts, self.joined.ends
+        self.words, self.digits = self.joined.words, self.joined.runs
 
     def opens(self) -> bool:
         """Find the boxes; whether there are any."""
-        skeleton, words = self.skeleton, self.words
+        skeleton, digits = self.skeleton, self.digits
         count = len(skeleton.separators) + 1
-        self.anchored = first = words.before(self.starts, skeleton.anchor)
+        first = digits.behind(skeleton.anchor)
         for separator in {*skeleton.separators, skeleton.joint or ""}:
             if separator.endswith(skeleton.anchor):
-                first = first & ~words.before(self.starts - len(skeleton.anchor), separator.removesuffix(skeleton.anchor))
-        group = np.flatnonzero(first)
-        group = group[group + count <= len(self.starts)]
+                first = first & ~digits.behind(separator)
+        group = np.flatnonzero(first[: max(0, len(digits) - count + 1)])
         found, following = [group], group
         while skeleton.joint is not None and len(following):
-            following = following[following + 2 * count <= len(self.starts)] + count
-            apart = self.starts[following] - self.ends[following - 1] == len(skeleton.joint)
-            following = following[apart & words.after(self.ends[following - 1], skeleton.joint)]
+            following = following[following + 2 * count <= len(digits)] + count
+            following = following[digits.follows(skeleton.joint)[following]]
             found.append(following)
         self.runs = np.sort(np.concatenate(found)) if len(found) > 1 else group
         self.heads = first[self.runs] if len(found) > 1 else np.ones(len(group), bool)
         self.bad = np.zeros(len(self.runs), bool)
         apart = np.diff(self.runs)
         self.bad[1:] = np.where(self.heads[1:], apart < count, apart != count)  # numbers that a box before has, perhaps of another text
-        self.box_starts, self.box_ends = self.starts[self.runs], self.ends[self.runs + count - 1]
+        self.box_starts, self.box_ends = digits.starts[self.runs], digits.ends[self.runs + count - 1]
         self.offsets = self.joined.offsets(self.box_starts)
         self.counts = np.diff(self.offsets)
         return len(self.runs) > 0
 
     def read_numbers(self, limit: float | None) -> None:
         """The boxes, and whether what is between their numbers is right."""
-        skeleton = self.skeleton
+        skeleton, digits = self.skeleton, self.digits
+        last = len(digits) - len(skeleton.separators)
+        whole = np.ones(last, bool)  # by run: whether a box could begin there
+        for place, separator in enumerate(skeleton.separators, 1):
+            whole &= digits.follows(separator)[place : last + place]
+        if digits.longest > LONGEST_NUMBER:
+            for place in range(len(skeleton.separators) + 1):
+                whole &= digits.lengths[place : last + place] <= LONGEST_NUMBER
+        self.bad |= ~whole[self.runs]
         places = self.runs + np.arange(len(skeleton.separators) + 1)[:, None]
-        starts, ends = self.starts[places], self.ends[places]
-        lengths, gaps = ends - starts, np.array([[len(separator)] for separator in skeleton.separators])
-        self.bad |= (lengths > LONGEST_NUMBER).any(axis=0) | (starts[1:] - ends[:-1] != gaps).any(axis=0)
-        for place, separator in enumerate(skeleton.separators):
-            rest = separator.removesuffix(skeleton.anchor)  # of what is not looked at already
-            self.bad |= ~self.words.after(ends[place], rest)
-            if rest != separator:
-                self.bad |= ~self.anchored[places[place + 1]]
-        lengths = np.minimum(lengths, LONGEST_NUMBER)
-        columns = self.words.numbers(ends, lengths)
+        columns = digits.numbers()[places]
         if skeleton.decimals:
-            scale = TENS[lengths[1::2]]
+            scale = TENS.take(digits.lengths[places[1::2]], mode="clip")
             columns = (columns[::2] * scale + columns[1::2]) / scale
         x1, y1, x2, y2 = corners = skeleton.decode(columns) if skeleton.decode else [columns[place] for place in skeleton.order]
         self.bad |= (x1 > x2) | (y1 > y2)

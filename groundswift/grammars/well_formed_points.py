@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,10 +36,9 @@ class _Tags:
     xy: np.ndarray
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self.joined = JoinedTexts(texts)
-        self.words = self.joined.words
-        nothing = np.full(RUNS_OF_A_POINT, self.joined.stops[-1] + 1)  # no tag ends too early
-        self.starts, self.ends = (np.append(places, nothing) for places in (self.joined.starts, self.joined.ends))
+        self.joined = JoinedTexts(texts, more=RUNS_OF_A_POINT)  # so that no tag ends too early
+        self.words, self.digits = self.joined.words, self.joined.runs
+        self.starts, self.ends = self.digits.starts, self.digits.ends
 
     def place_tags(self, begins: np.ndarray) -> None:
         """Where each tag begins and ends, the labels still unread: each is a line of its text."""
@@ -50,17 +50,6 @@ class _Tags:
         first, last = self.offsets[some], self.offsets[some + 1] - 1
         self.bad[first] = begins[first] != joined.begins[some]
         self.stops[last] = joined.stops[some]
-
-    def numbers(self, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Runs of digits -> the numbers, how many digits they have, and whether these are too many."""
-        lengths = self.ends[runs] - self.starts[runs]
-        digits = np.minimum(lengths, LONGEST_NUMBER)
-        return self.words.numbers(self.ends[runs], digits), digits, lengths > LONGEST_NUMBER
-
-    def is_literal(self, runs: np.ndarray, literal: str) -> np.ndarray:
-        """Whether the literal, and nothing else, is between each run of digits and the next one."""
-        ends = self.ends[runs]
-        return (self.starts[runs + 1] - ends == len(literal)) & self.words.after(ends, literal)
 
     def refuse(self, points: np.ndarray) -> None:
         """Refuse the tags of some points (P,)."""
@@ -78,18 +67,20 @@ class _Tags:
         self.label_ids = ids[self.tag]
 
     def part(self, limit: float | None) -> Part:
-        """What is well-formed of all this: points in the space, and no ratios."""
+        """What is well-formed of all this: points in the space; those that look like ratios get their parse warning."""
         x, y = self.xy.T
         high = np.maximum(x, y)
         self.refuse(high > (np.inf if limit is None else limit))
-        if limit is None or limit > 1:
-            self.refuse((high <= 1) & ((x != np.floor(x)) | (y != np.floor(y))))
         good = np.diff(self.offsets) > 0
         good[np.searchsorted(self.offsets, np.flatnonzero(self.bad), side="right") - 1] = False
         offsets = np.append(0, np.cumsum(self.counts))[self.offsets]
+        low = np.flatnonzero(high <= 1) if limit is None or limit > 1 else np.zeros(0, np.int64)
+        ratios = low[(self.xy[low] != np.floor(self.xy[low])).any(axis=1)]
+        texts = Counter((np.searchsorted(offsets, ratios, side="right") - 1).tolist())
+        reasons = {text: ["number-like-ratio"] * count for text, count in texts.items() if good[text]}
         spans = self.joined.spans(self.begins[self.tag], self.stops[self.tag], np.diff(offsets))
-        boxes = np.full((len(self.xy), 4), np.nan)
-        return Part(good, offsets, boxes, self.label_ids, self.label_names, spans, self.xy)
+        boxes = np.broadcast_to(np.nan, (len(self.xy), 4))
+        return Part(good, offsets, boxes, self.label_ids, self.label_names, spans, self.xy, reasons)
 
 
 class _Attributes(_Tags):
@@ -99,9 +90,9 @@ class _Attributes(_Tags):
 
     def find_tags(self) -> bool:
         """Find the points; whether there are any."""
-        words, starts = self.words, self.joined.starts
-        one, several = words.before(starts, ONE), words.before(starts, SEVERAL)
-        self.runs = np.flatnonzero(one | several | words.before(starts, NEXT))
+        digits = self.digits
+        one, several = digits.behind(ONE), digits.behind(SEVERAL)
+        self.runs = np.flatnonzero(one | several | digits.behind(NEXT))
         self.one = one[self.runs]
         heads = self.one | several[self.runs]
         if not heads.any():
@@ -112,34 +103,35 @@ class _Attributes(_Tags):
         self.counts = np.diff(np.append(self.heads, len(heads)))
         self.single = self.one[self.heads]
         opening = np.where(self.single, len(ONE), len(SEVERAL))
-        self.place_tags(starts[self.runs[self.heads]] - opening)
+        self.place_tags(self.starts[self.runs[self.heads]] - opening)
         return True
 
     def read_points(self, limit: float | None) -> None:
         """The points, and whether what is around their numbers is right."""
+        digits, numbers = self.digits, self.digits.numbers()
+        dots, between = digits.follows("."), digits.follows('" y="')
         several = np.flatnonzero(~self.one)
-        x = self.runs + ~self.one
-        y = x + 2 + ~self.one
-        wrong = ~(self.is_literal(x, ".") & self.is_literal(y, "."))
-        wrong[self.one] |= ~self.is_literal(x[self.one] + 1, '" y="')
+        numbered = (~self.one).astype(np.int64)  # numbers of the point before x and y each
+        x = self.runs + numbered
+        y = x + 2 + numbered
+        wrong = ~(dots[x + 1] & dots[y + 1] & (between[x + 2] | ~self.one))
         if len(several):
             runs = self.runs[several]
-            numbers, _, _ = self.numbers(runs)
-            again, _, _ = self.numbers(runs + 3)
             place = several - self.heads[self.tag[several]] + 1
-            digits = np.floor(np.log10(place)).astype(np.int64) + 1
-            fits = (numbers == place) & (again == place)
+            size = np.floor(np.log10(place)).astype(np.int64) + 1
+            fits = digits.follow_at(runs + 3, '" y')
             for run in (runs, runs + 3):
-                fits &= (self.ends[run] - self.starts[run] == digits) & self.is_literal(run, '="')
-            wrong[several] |= ~(fits & self.is_literal(runs + 2, '" y'))
+                fits &= (numbers[run] == place) & (digits.lengths[run] == size) & digits.follow_at(run + 1, '="')
+            wrong[several] |= ~fits
         self.last = y + 1
         joined = np.flatnonzero(np.diff(self.tag) == 0)  # points with another one of their tag behind them
         wrong[joined] |= self.starts[self.runs[joined + 1]] - self.ends[self.last[joined]] != len(NEXT)
+        if digits.longest > LONGEST_NUMBER:
+            wrong |= (digits.lengths[np.stack([x, x + 1, y, y + 1])] > LONGEST_NUMBER).any(axis=0)
         columns = []
         for run in (x, y):
-            (whole, _, long), (part, digits, longer) = self.numbers(run), self.numbers(run + 1)
-            wrong |= long | longer
-            columns.append((whole * TENS[digits] + part) / TENS[digits])
+            scale = TENS.take(digits.lengths[run + 1], mode="clip")
+            columns.append((numbers[run] * scale + numbers[run + 1]) / scale)
         self.xy = np.stack(columns, axis=1)
         self.refuse(wrong)
 
@@ -147,13 +139,13 @@ class _Attributes(_Tags):
         """The labels, which are said twice."""
         last = self.ends[self.last[self.heads + self.counts - 1]]
         self.bad |= ~self.words.after(last, LAST)
-        for single, closing in zip((True, False), CLOSING, strict=True):
-            some = np.flatnonzero(self.single == single)
-            self.bad[some] |= ~self.words.before(self.stops[some], closing)
+        closed, several = self.words.before(self.stops, CLOSING[0]), np.flatnonzero(~self.single)
+        closed[several] = self.words.before(self.stops[several], CLOSING[1])
         begins = last + len(LAST)
-        room = self.stops - begins - np.where(self.single, *map(len, CLOSING)) - 2
-        lengths = room // 2
-        self.bad |= (room % 2 > 0) | (lengths < 1) | (lengths > LONGEST_LABEL)
+        room = self.stops - begins - (len(CLOSING[0]) + 2)
+        room[several] -= len(CLOSING[1]) - len(CLOSING[0])
+        lengths = room >> 1
+        self.bad |= ~closed | (room & 1 > 0) | (lengths < 1) | (lengths > LONGEST_LABEL)
         lengths = np.clip(lengths, 0, LONGEST_LABEL)
         again = begins + lengths + 2
         self.bad |= ~(self.words.after(again - 2, '">') & equal_pieces(self.words, begins, again, lengths))
@@ -172,10 +164,10 @@ class _Coords(_Tags):
     def find_tags(self) -> bool:
         """Find the tags, and how many points each has; whether there are any."""
         starts, ends, words = self.starts, self.ends, self.words
-        self.runs = np.flatnonzero(words.before(self.joined.starts, COORDS))
+        self.runs = np.flatnonzero(self.digits.behind(COORDS))
         if not len(self.runs):
             return False
-        breaks = np.flatnonzero((starts[1:] - ends[:-1] != 1) | (words.bytes[ends[:-1]] != ord(" ")))
+        breaks = np.flatnonzero(~self.digits.follows(" ")[1:])
         self.last = breaks[np.searchsorted(breaks, self.runs)]
         numbers = self.last - self.runs
         self.place_tags(starts[self.runs] - len(COORDS))
@@ -189,11 +181,12 @@ class _Coords(_Tags):
         """The points, in the units of the space."""
         place = np.arange(len(self.tag)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
         x = self.runs[self.tag] + 2 + 3 * place
-        (xs, _, long), (ys, _, longer) = self.numbers(x), self.numbers(x + 1)
-        self.xy = np.stack([xs, ys], axis=1).astype(np.float64)
+        places = np.stack([x, x + 1], axis=1)
+        self.xy = self.digits.numbers()[places].astype(np.float64)
         if limit is not None and limit != self.units:
             self.xy = self.xy * limit / self.units
-        self.refuse(long | longer)
+        if self.digits.longest > LONGEST_NUMBER:
+            self.refuse((self.digits.lengths[places] > LONGEST_NUMBER).any(axis=1))
 
     def read_labels(self) -> None:
         """The labels, which are what the tags hold."""

@@ -12,7 +12,7 @@ from groundswift import Located, families, format_answer, parse, parse_many
 from groundswift.answers import Answer
 from groundswift.errors import GroundswiftError
 from groundswift.grammars import columns, json_boxes, numbers
-from groundswift.grammars.byte_words import Words, distinct, distinct_numbers
+from groundswift.grammars.byte_words import SPARE, DigitRuns, Words, distinct, distinct_numbers
 from groundswift.grammars.columns import STATUSES, AnswerColumns
 from groundswift.grammars.fast_path import Plain
 from groundswift.grammars.registry import grammar_of
@@ -180,6 +180,19 @@ def test_well_formed_points_are_read_without_parse(family, monkeypatch):
     assert parse_many(texts, family).points.tolist() == found.points.tolist()
 
 
+def test_points_like_ratios_are_read_without_parse(monkeypatch):
+    texts = [
+        format_answer([Located("dog", None, point) for point in points], "molmo")
+        for points in ([(0.5, 0.1)], [(50, 50), (0.1, 1)], [(0, 1), (1, 1)], [(0.2, 0.3), (3, 4), (0.4, 0)])
+    ]
+    expected = [parse(text, "molmo").reasons for text in texts]
+    assert list(map(len, expected)) == [1, 1, 0, 2]
+    monkeypatch.setattr(columns, "without_surrogates", None)
+    monkeypatch.setattr(columns, "FEW", 0)
+    found = parse_many([*texts, *texts], "molmo")
+    assert [found.answer(index).reasons for index in range(8)] == expected * 2
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -196,6 +209,9 @@ def test_well_formed_points_are_read_without_parse(family, monkeypatch):
         '<points coords="1 1 073 160"> a</points>',
         '<points coords="1 1 073 160;2 2 1 1">a</points>',
         '<points coords="1 1 073 160"></points>',
+        '<points coords="1 1 0000000731 160">a</points>',
+        '<point x="0000000073.1" y="2.5" alt="a">a</point>',
+        '<point x="0.5" y="0.5" alt="a">a</point></think>none',
     ],
 )
 def test_tags_that_are_not_plain(text):
@@ -219,6 +235,29 @@ def test_labels_that_mix_to_one_number_stay_apart(monkeypatch):
     begins = np.array([0, 4, 8, 12]) + words.data.index(b"cat")
     ids, examples = distinct(words, begins, np.array([3, 3, 3, 3]))
     assert words.texts(begins[examples[ids]], np.array([3, 3, 3, 3])) == ["cat", "dog", "cat", "cow"]
+
+
+@pytest.mark.parametrize("largest", [4, 8, 12])
+def test_runs_of_digits(largest):
+    runs = [str(number)[:size].zfill(size) for size in range(1, largest + 1) for number in (0, 7, 10 ** (size - 1), 987654321987)]
+    text = "".join(f"{'x' * (len(run) % 3)}<|LOC_{run}|>" for run in runs)
+    digits = DigitRuns(Words(text.encode()), more=2)
+    assert digits.numbers()[: len(runs)].tolist() == [int(run[:8]) for run in runs]
+    assert digits.lengths.tolist() == [*map(len, runs), 0, 0]
+    expected = [False, *(len(run) % 3 == 0 for run in runs[1:]), False, False]
+    assert digits.follows("|><|LOC_").tolist() == expected
+    some = np.array([3, 4, 0, len(runs)])
+    assert digits.follow_at(some, "|><|LOC_").tolist() == [expected[place] for place in some]
+
+
+@pytest.mark.parametrize("literal", ["a", "ab", "abc", "abcdefgh", "abcdefghi", "abcdefghijklmnopqrstuvwxyz"])
+def test_literals_at_places(literal):
+    near = [literal, *(literal[:place] + "?" + literal[place + 1 :] for place in range(len(literal)))]
+    words = Words("".join(f"{each}1" for each in near).encode())
+    assert DigitRuns(words).behind(literal).tolist() == [each == literal for each in near]
+    begins = SPARE + np.arange(len(near)) * (len(literal) + 1)
+    assert words.after(begins, literal).tolist() == [each == literal for each in near]
+    assert words.before(begins + len(literal), literal).tolist() == [each == literal for each in near]
 
 
 def test_numbers_in_one_bucket_stay_apart():
