@@ -17,6 +17,7 @@ from groundswift.records import swift_tag_in
 
 OWN = "own"  # the name of a prompt that the user wrote
 _NEEDS_QUOTES = re.compile('[,"\x00-\x1f\x7f\x85\u2028\u2029]')  # comma, quote, and all that breaks a line
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # characters that no class name has
 _FIELD = re.compile(r"\{\w*\}")
 Language = Literal["en", "zh", "both"]
 
@@ -100,9 +101,6 @@ def check_text(text: str, fields: Sequence[str], tags: Sequence[str] = ()) -> No
 def filled(text: str, values: Mapping[str, str]) -> str:
     """A question with its fields filled; braces of the values stay as they are."""
     return _FIELD.sub(lambda field: values.get(field[0][1:-1], field[0]), text)
-
-
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # characters that no class name has
 
 
 def written_name(name: str) -> str:
