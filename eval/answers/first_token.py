@@ -18,8 +18,8 @@ class Candidate(msgspec.Struct):
     top_logprobs: list[Candidate] | None = None
 
 
-class Tokens(msgspec.Struct):
-    """The tokens of an answer, as the OpenAI format nests them."""
+class Logprobs(msgspec.Struct):
+    """The log-probabilities of an answer, as the OpenAI format nests them."""
 
     content: list[Candidate] | None = None
 
@@ -27,7 +27,7 @@ class Tokens(msgspec.Struct):
 def first_alternatives(logprobs: Any) -> Alternatives:
     """(token, log-probability) of all that could begin an answer; () without log-probabilities, and where one is not a number up to 0."""
     try:
-        found = msgspec.json.decode(logprobs, type=Tokens | None) if isinstance(logprobs, bytes | msgspec.Raw) else None
+        found = msgspec.json.decode(logprobs, type=Logprobs | None) if isinstance(logprobs, bytes | msgspec.Raw) else None
     except msgspec.MsgspecError:
         return ()
     first = next((each for each in (found.content if found else None) or () if each.token.strip()), None)
