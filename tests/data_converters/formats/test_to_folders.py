@@ -41,26 +41,13 @@ KINDS: dict[str, tuple[Any, Callable[[Path], Any]]] = {  # format -> (its writer
 }
 
 
-@pytest.fixture
-def rows(tmp_path: Path, draw):
-    """Write rows about x/two words.jpg and y/b.png, which is empty -> their file."""
-
-    def make(*boxes: tuple[str, list[float]]) -> str:
-        for name in ("x/two words.jpg", "y/b.png"):
-            draw(tmp_path / name, SIZE_WH)
-        found = detection_row(*boxes, image="x/two words.jpg"), detection_row(image="y/b.png", sample_id=2)
-        return str(write_lines(tmp_path / "rows.jsonl", *found))
-
-    return make
-
-
 @pytest.mark.parametrize("image_files", ["link", "copy"])
 @pytest.mark.parametrize("name", KINDS)
-def test_back(rows, tmp_path, name, image_files):
+def test_back(rows_of_two_images, tmp_path, name, image_files):
     """The same boxes, images and empty images; Open Images has no place for an empty one, which is counted."""
     writer, reader = KINDS[name]
     log = IssueLog()
-    totals = writer(annotations=rows(*BOXES), image_files=image_files).write(tmp_path / "out", log, progress=False)
+    totals = writer(annotations=rows_of_two_images(*BOXES), image_files=image_files).write(tmp_path / "out", log, progress=False)
     assert (totals.rows, totals.objects, totals.negatives) == (2, 3, 1)
     assert dict(log.counted.counts) == ({"image-without-line": 1} if name == "openimages" else {})
     found, _ = converted(reader(tmp_path / "out"), tmp_path / "back.jsonl")
@@ -70,16 +57,16 @@ def test_back(rows, tmp_path, name, image_files):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_without_images(rows, tmp_path, name):
+def test_without_images(rows_of_two_images, tmp_path, name):
     writer, _ = KINDS[name]
-    writer(annotations=rows(*BOXES), image_files="none").write(tmp_path / "out", IssueLog(), progress=False)
+    writer(annotations=rows_of_two_images(*BOXES), image_files="none").write(tmp_path / "out", IssueLog(), progress=False)
     assert {path.suffix for path in (tmp_path / "out").rglob("*.*")} <= {".xml", ".txt", ".csv"}
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_by_the_command_twice(rows, tmp_path, name):
+def test_by_the_command_twice(rows_of_two_images, tmp_path, name):
     """The folder is new: what is there stays."""
-    command = ["convert", f"to-{name}", rows(*BOXES), "--out", tmp_path / "out"]
+    command = ["convert", f"to-{name}", rows_of_two_images(*BOXES), "--out", tmp_path / "out"]
     assert run(*command).exit_code == 0
     again = run(*command)
     assert again.exit_code == 1
@@ -98,15 +85,15 @@ def test_by_the_command_twice(rows, tmp_path, name):
         ("dota", "two words", "one word (convert with --rename-class)"),
     ],
 )
-def test_a_class_that_the_format_cannot_hold(rows, tmp_path, name, label, expected):
-    message = refusal(KINDS[name][0](annotations=rows((label, [1, 2, 3, 4]))), tmp_path / "out")
+def test_a_class_that_the_format_cannot_hold(rows_of_two_images, tmp_path, name, label, expected):
+    message = refusal(KINDS[name][0](annotations=rows_of_two_images((label, [1, 2, 3, 4]))), tmp_path / "out")
     assert message.endswith(f"rows.jsonl: {'class' if name == 'dota' else 'name'} {label!r}; expected {expected}")
 
 
-def test_the_file_of_cvat(rows, tmp_path):
+def test_the_file_of_cvat(rows_of_two_images, tmp_path):
     """As CVAT's XML format 1.1 has it; all classes of --categories are labels of the task, in their order."""
     (tmp_path / "names.txt").write_text("".join(f"{name}\n" for name in ["other", *NAMES]), encoding="utf-8")
-    options = ToCvatOptions(annotations=rows(*BOXES), categories=str(tmp_path / "names.txt"))
+    options = ToCvatOptions(annotations=rows_of_two_images(*BOXES), categories=str(tmp_path / "names.txt"))
     options.write(tmp_path / "out", IssueLog(), progress=False)
     root = ElementTree.parse(tmp_path / "out/annotations.xml").getroot()
     assert (root.tag, root.findtext("version"), root.findtext("meta/task/mode")) == ("annotations", "1.1", "annotation")
@@ -119,8 +106,8 @@ def test_the_file_of_cvat(rows, tmp_path):
     assert root.find("image/box").attrib == box | {"xtl": "16.25", "ytl": "12.5", "xbr": "48", "ybr": "36.125"}
 
 
-def test_the_files_of_open_images(rows, tmp_path):
-    ToOpenImagesOptions(annotations=rows(*BOXES)).write(tmp_path / "out", IssueLog(), progress=False)
+def test_the_files_of_open_images(rows_of_two_images, tmp_path):
+    ToOpenImagesOptions(annotations=rows_of_two_images(*BOXES)).write(tmp_path / "out", IssueLog(), progress=False)
     with open(tmp_path / "out/annotations/train-annotations-bbox.csv", encoding="utf-8", newline="") as file:
         first, *_ = lines = list(csv.DictReader(file))
     assert len(lines) == 3

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from converted import converted, detection_row, refusal, short, write_lines
+from converted import converted, refusal, short
 
 from groundswift.data_converters.formats.voc import VocOptions
 from groundswift.data_converters.formats.voc_export import ToVocOptions
@@ -15,19 +15,6 @@ from groundswift.data_converters.issues import IssueLog
 SIZE_WH = (64, 48)
 WHOLE = [("dog", [16, 12, 48, 36]), ("cat & co", [0, 0, 64, 48]), ("猫", [63, 47, 64, 48])]
 FRACTIONS = [("dog", [16.25, 12.5, 48, 36.125]), ("cat & co", [0, 0, 63.5, 48])]
-
-
-@pytest.fixture
-def rows(tmp_path: Path, draw):
-    """Write rows about x/two words.jpg and y/b.png -> their file."""
-
-    def make(*boxes: tuple[str, list[float]]) -> str:
-        for name in ("x/two words.jpg", "y/b.png"):
-            draw(tmp_path / name, SIZE_WH)
-        found = detection_row(*boxes, image="x/two words.jpg"), detection_row(image="y/b.png", sample_id=2)
-        return str(write_lines(tmp_path / "rows.jsonl", *found))
-
-    return make
 
 
 def back(source: str, out: Path, read: dict[str, Any] | None = None, **options: Any) -> tuple[list[Any], dict[str, int]]:
@@ -41,8 +28,8 @@ def back(source: str, out: Path, read: dict[str, Any] | None = None, **options: 
     return short(found[1])[3], dict(log.counted.counts)
 
 
-def test_whole_pixels_come_back_by_both_rules(rows, tmp_path):
-    source = rows(*WHOLE)
+def test_whole_pixels_come_back_by_both_rules(rows_of_two_images, tmp_path):
+    source = rows_of_two_images(*WHOLE)
     assert back(source, tmp_path / "pixels") == (WHOLE, {})
     assert back(source, tmp_path / "split", {"split": "train"}) == (WHOLE, {})
     assert back(source, tmp_path / "edges", {"corners": "edges"}, corners="edges", image_files="copy") == (WHOLE, {})
@@ -55,15 +42,15 @@ def test_whole_pixels_come_back_by_both_rules(rows, tmp_path):
     assert (tmp_path / "pixels/ImageSets/Main/train.txt").read_text().splitlines() == ["two words", "b"]
 
 
-def test_fractions_are_kept_by_edges_and_rounded_outwards_by_pixels(rows, tmp_path):
-    source = rows(*FRACTIONS)
+def test_fractions_are_kept_by_edges_and_rounded_outwards_by_pixels(rows_of_two_images, tmp_path):
+    source = rows_of_two_images(*FRACTIONS)
     assert back(source, tmp_path / "edges", {"corners": "edges"}, corners="edges") == (FRACTIONS, {})
     around = [("dog", [16, 12, 48, 37]), ("cat & co", [0, 0, 64, 48])]
     assert back(source, tmp_path / "pixels") == (around, {"box-rounded": 2})
 
 
-def test_without_images(rows, tmp_path):
-    source = rows(*WHOLE)
+def test_without_images(rows_of_two_images, tmp_path):
+    source = rows_of_two_images(*WHOLE)
     ToVocOptions(annotations=source, image_files="none").write(tmp_path / "out", IssueLog(), progress=False)
     assert not (tmp_path / "out/JPEGImages").exists()
     assert "<filename>two words.jpg</filename>" in (tmp_path / "out/Annotations/two words.xml").read_text()
@@ -72,6 +59,6 @@ def test_without_images(rows, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a\x01b", " dog"])
-def test_a_class_that_the_format_cannot_hold_is_refused(rows, tmp_path, name):
-    message = refusal(ToVocOptions(annotations=rows((name, [1, 2, 3, 4]))), tmp_path / "out")
+def test_a_class_that_the_format_cannot_hold_is_refused(rows_of_two_images, tmp_path, name):
+    message = refusal(ToVocOptions(annotations=rows_of_two_images((name, [1, 2, 3, 4]))), tmp_path / "out")
     assert "a\\x01b" in message or "class ' dog'; expected a name without control characters" in message
