@@ -67,33 +67,36 @@ def compare(
     from .report.page import write_report
 
     runs = [read_run(folder, name) for folder, name in zip(folders, names_of(folders, names), strict=True)]
-    summary: dict[str, Any] = {run.name: numbers_of(run) for run in runs}
-    for key, number in map(_extra, extras):
-        if key in summary:
-            raise GroundswiftError(f"--set {key}: there is a run of this name")
-        summary[key] = number
+    summary = summary_of(runs, extras)
     stepped = steps_of(runs, steps)
-    differing = differing_terms(runs)
-    kind = metrics_of(runs)[0]
-    title = title or kind.title or kind.name
+    differing, kind = differing_terms(runs), metrics_of(runs)[0]
     tested = [paired(runs[0], other, table_of(runs).numbers, progress=True) for other in runs[1:]] if tests else []
     for run, found in zip(runs[1:], tested, strict=False):
         run.tables = [*paired_tables(found), *run.tables]
     if stepped is not None:
         runs[-1].plots = [*curves(runs, stepped, table_of(runs).numbers), *runs[-1].plots]
     with compare_folder(out) as folder:
-        write_report(runs, folder / "report.html", images, title, table_of(runs), differing, out)
+        write_report(runs, folder / "report.html", images, title or kind.title or kind.name, table_of(runs), differing, out)
         write_whole(folder / "summary.json", [pretty_json(summary)])
         if tests:
             write_whole(folder / "paired.json", [pretty_json(tested)])
     if as_json:
         click.echo(pretty_json(summary), nl=False)
-    lines = [] if as_json else [*table_lines(runs), *(line for found in tested for line in ["", *paired_lines(found)])]
-    for line in lines:
-        click.echo(line)
+    else:
+        click.echo("\n".join([*table_lines(runs), *(line for found in tested for line in ["", *paired_lines(found)])]))
     for term in differing:
         click.echo(f"the runs differ in {term}: their numbers are not comparable", err=True)
     click.echo(f"wrote report.html, report.md{', paired.json' if tests else ''} and summary.json into {out}", err=as_json)
+
+
+def summary_of(runs: Sequence[Run], extras: Sequence[str]) -> dict[str, Any]:
+    """The content of summary.json: the numbers of each run, and those of --set."""
+    summary: dict[str, Any] = {run.name: numbers_of(run) for run in runs}
+    for key, number in map(_extra, extras):
+        if key in summary:
+            raise GroundswiftError(f"--set {key}: there is a run of this name")
+        summary[key] = number
+    return summary
 
 
 def _extra(text: str) -> tuple[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -164,12 +165,7 @@ def table(
       groundswift anomaly table local.csv --form glm4v --out local_glm.jsonl
       groundswift anomaly table Box_txt/ --images crops/ --stage 1 --out Box_QA.csv
     """
-    read = read or ("text" if os.path.isdir(source) else BY_SUFFIX.get(os.path.splitext(source)[1].lower()))
-    form = form or BY_SUFFIX.get(out.suffix.lower())
-    if read is None or form is None:
-        raise click.UsageError(
-            f"{'--read' if read is None else '--form'}: the suffix does not say the form; expected one of {', '.join(FORMS)}"
-        )
+    read, form = forms_of(source, out, read, form)
     if os.path.exists(out) and os.path.samefile(source, out):
         raise error_at(out, "is the source", "another file to write")
     log = IssueLog(on_error)
@@ -182,12 +178,20 @@ def table(
         count = written(Reader(images, stage or "", log), source, read, form, out, bom, Path(folder))
     document = {"lines": count, "out": str(out), "counts": dict(log.counted.counts.most_common())}
     if as_json:
-        import json
-
         echo_json(json.dumps(document))
     else:
         lines = [f"{counted(count, 'question')} -> {out}", *(["dropped or changed:", *log.lines()] if log.counted.counts else [])]
         echo("\n".join(map(one_line, lines)))
+
+
+def forms_of(source: str, out: Path, read: str | None, form: str | None) -> tuple[str, str]:
+    """The forms of source and file, by their suffixes where they are not given. Raises click.UsageError where these do not say it."""
+    read = read or ("text" if os.path.isdir(source) else BY_SUFFIX.get(os.path.splitext(source)[1].lower()))
+    form = form or BY_SUFFIX.get(out.suffix.lower())
+    if read is None or form is None:
+        option = "--read" if read is None else "--form"
+        raise click.UsageError(f"{option}: the suffix does not say the form; expected one of {', '.join(FORMS)}")
+    return read, form
 
 
 def written(reader: Reader, source: str, read: str, form: str, out: Path, bom: bool, folder: Path) -> int:

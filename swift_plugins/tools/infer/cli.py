@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,14 +70,7 @@ PATH = click.Path(path_type=str)
 @click.option("--bom", is_flag=True, help="CSV with the mark by which spreadsheets know UTF-8.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def infer(
-    as_json: bool,
-    classes: str | None,
-    coco_out: str | None,
-    categories: str | None,
-    draw: str | None,
-    table: bool,
-    bom: bool,
-    **given: Any,
+    as_json: bool, classes: str | None, coco_out: str | None, categories: str | None, draw: str | None, table: bool, bom: bool, **given: Any
 ) -> None:
     """Answer the rows of a file or a folder of files, or ask for classes in a folder of images; survives a kill.
 
@@ -98,7 +91,6 @@ def infer(
       groundswift infer val.jsonl --url http://127.0.0.1:8000/v1 --family qwen3_vl --out result.jsonl
       groundswift eval coco-map result.jsonl --gt annotations.json --out report/
     """
-    from .driver import Summary
     from .many_files import settings_of_files, write_table
     from .settings import Settings
 
@@ -112,14 +104,20 @@ def infer(
         return
     more = write_other_forms(settings, coco_out, categories, draw) + [write_table(Path(each.out), bom) for each in files if table]
     if as_json:
-        documents = [{"out": each.out, **summary.document()} for each, summary in zip(files, summaries, strict=True)]
-        several = {"files": documents} if settings.holds_row_files else {}
-        echo_json(json.dumps(Summary.of_all(summaries).document() | several | {"written": more}))
+        echo_json(json.dumps(document_of(files, summaries, settings.holds_row_files) | {"written": more}))
     else:
         lines = [line for each, summary in zip(files, summaries, strict=True) for line in summary.lines(each.out)]
         echo("\n".join([*lines, *more]))
     if any(summary.failed for summary in summaries):
         click.get_current_context().exit(UNANSWERED)
+
+
+def document_of(files: Sequence[Settings], summaries: Sequence[Summary], several: bool) -> dict[str, Any]:
+    """What --json prints of all results, and of each where there may be `several`."""
+    from .driver import Summary
+
+    each_one = [{"out": each.out, **summary.document()} for each, summary in zip(files, summaries, strict=True)]
+    return Summary.of_all(summaries).document() | ({"files": each_one} if several else {})
 
 
 def check_forms(settings: Settings, coco_out: str | None, categories: str | None, draw: str | None, table: bool, bom: bool) -> None:
