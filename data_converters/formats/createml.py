@@ -20,7 +20,8 @@ from ..file_io.row_files import read_rows
 from ..issues import Issue, IssueLog
 from ..rows.collect_boxes import BoxesOptions, ImageBoxes, collect_boxes
 from ..rows.dataset_folder import file_names
-from ..tasks.label_files import Label, LabelledImage, LabelOptions, fraction_label, labels_reading, not_a_label
+from ..tasks.label_files import LabelOptions, labels_reading
+from ..tasks.labelled_image import Label, LabelledImage, fraction_label, not_a_label
 from ..tasks.row_labels import add_labels, labelled_rows
 
 ROBOFLOW = "_annotations.createml.json"

@@ -13,7 +13,8 @@ from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, Reading, Totals, images_option
 from ..issues import IssueLog
 from ..rows.collect_boxes import ImageBoxes
 from ..rows.dataset_folder import FolderOptions, label_folder
-from ..tasks.label_files import DIGITS, Difficult, Label, LabelOptions, as_xywh, corners_box, labels_reading, not_a_label, number_of
+from ..tasks.label_files import DIGITS, Difficult, LabelOptions, labels_reading
+from ..tasks.labelled_image import Label, as_xywh, corners_box, not_a_label, number_of
 from ..tasks.text_labels import text_labelled
 
 HEAD = ("imagesource:", "gsd:")

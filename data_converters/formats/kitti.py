@@ -14,7 +14,8 @@ from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, Reading, Totals, images_option
 from ..issues import IssueLog
 from ..rows.collect_boxes import ImageBoxes
 from ..rows.dataset_folder import FolderOptions, label_folder
-from ..tasks.label_files import Label, LabelledImage, LabelOptions, as_xywh, labels_reading, not_a_label, number_of
+from ..tasks.label_files import LabelOptions, labels_reading
+from ..tasks.labelled_image import Label, LabelledImage, as_xywh, not_a_label, number_of
 from ..tasks.text_labels import text_labelled
 
 FIELDS = "type truncated occluded alpha left top right bottom height width length x y z rotation_y"

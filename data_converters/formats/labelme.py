@@ -27,18 +27,8 @@ from ..file_io.row_images import RowImages
 from ..issues import IssueLog, skip
 from ..rows.collect_boxes import ImageBoxes, collect_boxes
 from ..rows.dataset_folder import FolderOptions, dataset_folder, put_image, stems_of
-from ..tasks.label_files import (
-    Box,
-    Difficult,
-    Label,
-    LabelledImage,
-    LabelOptions,
-    as_xywh,
-    bounds,
-    corners_box,
-    labels_reading,
-    not_a_label,
-)
+from ..tasks.label_files import Difficult, LabelOptions, labels_reading
+from ..tasks.labelled_image import Box, Label, LabelledImage, as_xywh, bounds, corners_box, not_a_label
 from ..tasks.referring import first_existing, path_tails
 
 EXPECTED = "a JSON file of LabelMe, with imagePath and shapes"

@@ -13,7 +13,8 @@ from ..base import EXAMPLE_IMAGE, Reading, images_option
 from ..file_io.label_files import Stems
 from ..file_io.row_files import read_rows
 from ..issues import IssueLog
-from ..tasks.label_files import Box, Label, LabelledImage, LabelOptions, labels_reading, not_a_label
+from ..tasks.label_files import LabelOptions, labels_reading
+from ..tasks.labelled_image import Box, Label, LabelledImage, not_a_label
 from ..tasks.row_labels import add_labels, labelled_rows
 
 MASK, IGNORED = "odgt-mask", "odgt-ignored"

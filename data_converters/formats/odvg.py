@@ -24,7 +24,8 @@ from ..prompts import Asking, filled
 from ..rows.collect_boxes import BoxesOptions, collect_boxes
 from ..rows.dataset_folder import dataset_folder, file_names
 from ..tasks.conversation import RowMaker, all_usable, numbered_id
-from ..tasks.label_files import Label, LabelledImage, LabelOptions, as_xywh, labels_reading, not_a_label, size_of
+from ..tasks.label_files import LabelOptions, labels_reading
+from ..tasks.labelled_image import Label, LabelledImage, as_xywh, not_a_label, size_of
 from ..tasks.referring import Referring, clean_phrase
 from ..tasks.row_labels import add_labels, labelled_rows
 

@@ -16,17 +16,8 @@ from ..base import EXAMPLE_IMAGE, Reading, path_option
 from ..file_io.label_files import Stems
 from ..issues import Issue, IssueLog
 from ..tasks.detection import Classes
-from ..tasks.label_files import (
-    UNREADABLE,
-    Label,
-    LabelledImage,
-    LabelOptions,
-    as_xywh,
-    fraction_label,
-    labels_reading,
-    not_a_label,
-    number_of,
-)
+from ..tasks.label_files import LabelOptions, labels_reading
+from ..tasks.labelled_image import UNREADABLE, Label, LabelledImage, as_xywh, fraction_label, not_a_label, number_of
 
 NEEDED = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
 SIDES = NEEDED[2:]

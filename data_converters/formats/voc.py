@@ -21,19 +21,8 @@ from ..base import EXAMPLE_IMAGE, Reading, images_option
 from ..file_io.label_files import UNREADABLE_FILE, Stems, bytes_of, files_below, stem_of, xml_root
 from ..file_io.remote_folders import Folder, folder_at
 from ..issues import Issue, IssueLog, SkipSample
-from ..tasks.label_files import (
-    Box,
-    Difficult,
-    Label,
-    LabelledImage,
-    LabelOptions,
-    as_xywh,
-    inverted,
-    labels_reading,
-    not_a_label,
-    number_of,
-    size_of,
-)
+from ..tasks.label_files import Difficult, LabelOptions, labels_reading
+from ..tasks.labelled_image import Box, Label, LabelledImage, as_xywh, inverted, not_a_label, number_of, size_of
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 ROTATED_SIDES = ("cx", "cy", "w", "h", "angle")  # roLabelImg: centre and sides in px from the corner of the image, angle in radians

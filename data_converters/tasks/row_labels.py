@@ -7,7 +7,7 @@ from typing import Any
 
 from ..file_io.row_files import Sourced
 from ..issues import Issue, IssueLog
-from .label_files import Label, LabelledImage
+from .labelled_image import Label, LabelledImage
 
 
 def labelled_rows(

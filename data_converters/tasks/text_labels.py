@@ -14,7 +14,8 @@ from ..file_io.box_checks import ImageFolder
 from ..file_io.label_files import Stems, files_below, stem_of
 from ..file_io.remote_folders import SUFFIXES, folder_at
 from ..issues import IssueLog
-from .label_files import Label, LabelledImage, LabelOptions, Lines
+from .label_files import LabelOptions
+from .labelled_image import Label, LabelledImage, Lines
 
 ReadLine = Callable[[list[str], str, IssueLog], Label | None]
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ...tasks.label_files import Box, bounds
+from ...tasks.labelled_image import Box, bounds
 
 EXACT = 1.0  # px by which sides may differ: Datumaro's box of a mask ends within the last pixel
 OUTLINES = ("polygon", "mask")

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from groundswift.boxes import ellipse_bounds, rotated_bounds
 
 from ...issues import IssueLog
-from ...tasks.label_files import Box, bounds, inverted, number_of
+from ...tasks.labelled_image import Box, bounds, inverted, number_of
 from .masks import mask_bounds
 
 SHAPES = {  # the attributes that hold the numbers of a shape, in px

@@ -17,7 +17,8 @@ from ...base import EXAMPLE_IMAGE, Reading, images_option
 from ...file_io.box_checks import ImageFolder
 from ...file_io.remote_folders import SUFFIXES
 from ...issues import Issue, IssueLog
-from ...tasks.label_files import UNREADABLE, Label, LabelledImage, LabelOptions, as_xywh, labels_reading, size_of
+from ...tasks.label_files import LabelOptions, labels_reading
+from ...tasks.labelled_image import UNREADABLE, Label, LabelledImage, as_xywh, size_of
 from .groups import GroupedShape, outlines_of_boxes
 from .shapes import count_marks, read_shape
 from .video import Video

@@ -22,7 +22,7 @@ from ...file_io.box_checks import ImageFolder
 from ...file_io.label_files import files_below
 from ...file_io.remote_folders import SUFFIXES
 from ...issues import Issue, IssueLog
-from ...tasks.label_files import UNREADABLE, Label, LabelledImage, Size, as_xywh, number_of, size_of
+from ...tasks.labelled_image import UNREADABLE, Label, LabelledImage, Size, as_xywh, number_of, size_of
 from .shapes import NO_BOX, SHAPES, count_marks, read_shape
 
 NUMBER = re.compile(r"([0-9]{1,9})(?:\.[^.]*)?$")  # of a frame, at the end of the name of its image

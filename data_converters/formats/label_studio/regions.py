@@ -10,7 +10,7 @@ import msgspec
 from groundswift.boxes import ellipse_bounds
 
 from ...issues import IssueLog
-from ...tasks.label_files import Box, Label, as_xywh, bounds, fraction_label, not_a_label
+from ...tasks.labelled_image import Box, Label, as_xywh, bounds, fraction_label, not_a_label
 from .brush import bitmask_bounds, brush_bounds
 
 EXPECTED = "a region of Label Studio: a rectangle, a polygon, an ellipse, a brush, a bit mask or a key point, with its labels"

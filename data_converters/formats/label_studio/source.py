@@ -18,7 +18,8 @@ from ...file_io.remote_folders import SUFFIXES
 from ...file_io.row_files import read_rows
 from ...file_io.row_images import RowImages
 from ...issues import IssueLog, skip
-from ...tasks.label_files import LabelledImage, LabelOptions, labels_reading, not_a_label
+from ...tasks.label_files import LabelOptions, labels_reading
+from ...tasks.labelled_image import LabelledImage, not_a_label
 from ...tasks.referring import first_existing, path_tails
 from ...tasks.row_labels import labelled_rows
 from .regions import DRAWN, EXPECTED, SEVERAL, Region, labels_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...issues import IssueLog
-from ...tasks.label_files import Label, bounds, fraction_label, not_a_label, number_of
+from ...tasks.labelled_image import Label, bounds, fraction_label, not_a_label, number_of
 
 Kind = Literal["box", "polygon", "mixed", "obb", "pose", "track"]
 SHAPES = {  # what follows the class on a line of each kind

@@ -17,7 +17,8 @@ from ...file_io.label_files import files_below
 from ...file_io.remote_folders import WHOLE, folder_at
 from ...issues import Issue, IssueLog
 from ...tasks.category_file import read_categories
-from ...tasks.label_files import LabelledImage, LabelOptions, labels_reading
+from ...tasks.label_files import LabelOptions, labels_reading
+from ...tasks.labelled_image import LabelledImage
 from .class_files import read_darknet, read_folder, read_names, with_splits_of_folder
 from .data_yaml import read_data_yaml
 from .dataset import Dataset, label_path, split_images

@@ -24,7 +24,7 @@ from groundswift.data_converters.formats.voc import VocFiles
 from groundswift.data_converters.formats.yolo.label_lines import LabelLines
 from groundswift.data_converters.formats.yolo.source import LabelFiles
 from groundswift.data_converters.issues import IssueLog
-from groundswift.data_converters.tasks.label_files import LabelledImage
+from groundswift.data_converters.tasks.labelled_image import LabelledImage
 from groundswift.data_converters.tasks.text_labels import labelled as text_image
 
 RANKS = {name: rank for rank, name in enumerate(CLASSES)}

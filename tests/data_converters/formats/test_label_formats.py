@@ -11,7 +11,8 @@ from converted import ap, converted, refusal, run, short
 from label_sources import SIZE_WH, SOURCES, WHERE, WRITERS, Item, source_options, write_source
 from source_examples import example, put
 
-from groundswift.data_converters.tasks.label_files import Label, LabelledImage, LabelOptions, check_named
+from groundswift.data_converters.tasks.label_files import LabelOptions, check_named
+from groundswift.data_converters.tasks.labelled_image import Label, LabelledImage
 from groundswift.errors import GroundswiftError
 
 CAT, DOG, OWL = Item("cat", "16 12 48 36"), Item("dog", "4 3 8 6.75"), Item("owl", "0 0 64 48")

@@ -17,7 +17,8 @@ from groundswift.data_converters.file_io.remote_folders import SUFFIXES
 from groundswift.data_converters.formats.yolo.label_lines import LabelLines
 from groundswift.data_converters.formats.yolo.source import YoloOptions
 from groundswift.data_converters.issues import IssueLog, SkipSample
-from groundswift.data_converters.tasks.label_files import BATCH, Label
+from groundswift.data_converters.tasks.label_files import BATCH
+from groundswift.data_converters.tasks.labelled_image import Label
 
 DATA = "path: .\ntrain: images/train\nval: images/val\nnames: [cat, dog]\n"
 ASKED = "<image>Detect every object of these categories: cat, dog."
