@@ -13,59 +13,41 @@ What becomes no row is counted, by id:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain
-from operator import itemgetter
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import msgspec
 
-from groundswift.box_checks import BoxProblem
 from groundswift.coco_file import (
-    IGNORED,
-    IMAGE_UNKNOWN,
-    REPEATED,
-    ROTATED,
-    SAME_ID,
     CocoAnnotation,
     CocoFile,
     CocoImage,
     Ignored,
-    annotation_problem,
     structural_problems,
 )
 from groundswift.coco_lenient import LOST
 from groundswift.errors import GroundswiftError, error_at
-from groundswift.records import Row, detection_row, whole
+from groundswift.records import Row, detection_row
 
 from ..base import Reading
-from ..file_io.box_checks import ImageFolder, clipped
+from ..file_io.box_checks import ImageFolder
 from ..file_io.images import stated_size_problem
-from ..issues import Issue, IssueLog
+from ..issues import IssueLog
 from ..prompts import Asking, Prompt, check_names, filled, written_name
 from .annotated_images import with_plain_names
 from .annotation_table import CocoColumns, Columns, ImageItem, ImageItems, items_by_columns
 from .class_edits import ClassOptions
 from .detection_blocks import CROWD, Source, rows_of_block
+from .image_objects import Objects, one_by_one, placed_objects
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Classes = Annotated[
     Literal["all", "one", "present"],
     msgspec.Meta(description="Ask for all classes of the file, for one class at a time, or for the classes in the image."),
 ]
-Placed = tuple[int, float, float, float, float]  # rank of the class in the file, then xyxy in px
 # a question to an image; ranks and boxes of the objects that answer it; the classes it is about, None: all
 Asked = tuple[Prompt, list[int], list[list[float]], list[str] | None]
-ORDERS: dict[str, Callable[[Placed], tuple] | None] = {  # sort keys; sorting is stable, so equal ones keep the file's order
-    "category": itemgetter(0, 2, 1),
-    "reading": itemgetter(2, 1, 0),
-    "annotation": None,
-}
-FOUND = {  # id of an annotation's problem -> what the file has there; for all others the box
-    "image-unknown": "image_id {row.image_id}",
-    "category-unknown": "category_id {row.category_id}",
-    "rotation-not-angle": "attributes.rotation is not a number",
-}
 
 
 class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
@@ -83,15 +65,6 @@ class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
         Literal["keep", "drop"] | Count,
         msgspec.Meta(description="Images without annotations: keep, drop, or keep at most N, sampled."),
     ] = "keep"
-
-
-class Objects(NamedTuple):
-    """The objects of an image in the order of the answer: ranks of their classes, boxes xyxy in px; classes with crowds, with problems."""
-
-    ranks: list[int]
-    boxes: list[list[float]]
-    crowded: Set[int] = frozenset()
-    flawed: Set[int] = frozenset()
 
 
 def detection_reading(
@@ -260,63 +233,3 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         for number in image.not_exhaustive_category_ids or ():
             if self.ranks.get(number) in asked:
                 log.count("class-partial", image.file_name)
-
-
-def one_by_one(coco: CocoFile | CocoColumns, log: IssueLog) -> list[ImageItem]:
-    """What `items_by_columns` gives, for files in which it cannot join annotations and images: unknown images and duplicate ids are logged.
-
-    An image whose annotations all went still has a list, an empty one: it is not a negative.
-    """
-    known = {image.id for image in coco.images}
-    by_image: dict[int, list[CocoAnnotation]] = {}
-    seen: set[int | None] = set()
-    for row in coco.annotations:
-        if row.image_id not in known:
-            log.add(annotation_issue(IMAGE_UNKNOWN, row, None))
-            continue
-        rows = by_image.setdefault(row.image_id, [])
-        if row.id is None or row.id not in seen:
-            seen.add(row.id)
-            rows.append(row)
-        else:
-            where = f"annotation {row.id} on image {row.image_id}"
-            log.add(Issue(SAME_ID, where, "an earlier annotation has this id", "each id once"))
-    return [ImageItem(image, by_image.get(image.id)) for image in coco.images]
-
-
-def placed_objects(
-    image: CocoImage, annotations: Iterable[CocoAnnotation], ranks: dict[int, int], order: str, log: IssueLog, ignored: Ignored = "keep"
-) -> Objects:
-    """The objects of an image, clipped and in order; crowd boxes, repeats and problems are skipped and counted."""
-    placed: dict[Placed, None] = {}
-    crowded, flawed = set(), set()
-    for row in annotations:
-        rank = ranks.get(row.category_id)
-        if problem := annotation_problem(row, image, rank is not None):
-            log.add(annotation_issue(problem, row, image))
-            flawed.add(rank)
-            continue
-        if row.rotation:
-            log.count(ROTATED, row.where())
-        if row.ignore:
-            log.count(IGNORED[ignored], row.where())
-        if row.ignore and ignored == "skip":
-            flawed.add(rank)
-        elif row.iscrowd or (row.ignore and ignored == "crowd"):
-            log.count(CROWD, row.where())
-            crowded.add(rank)
-        else:
-            x, y, width, height = row.bbox
-            one = (rank, *clipped(x, y, x + width, y + height, (image.width, image.height), row.where(), log))
-            if one in placed:
-                log.count(REPEATED, row.where())
-            placed[one] = None
-    found = sorted(placed, key=ORDERS[order]) if ORDERS[order] else placed
-    boxes = [[whole(value) for value in box] for _, *box in found]
-    return Objects([rank for rank, *_ in found], boxes, crowded, flawed - {None} - crowded)
-
-
-def annotation_issue(problem: BoxProblem, row: CocoAnnotation, image: CocoImage | None) -> Issue:
-    """The problem of an annotation, with what the file has there."""
-    where = row.where() if image is None or row.id is None else f"annotation {row.id} on image {image.id} ({image.file_name})"
-    return Issue(problem.id, where, FOUND.get(problem.id, "bbox {row.bbox}").format(row=row), problem.expected)

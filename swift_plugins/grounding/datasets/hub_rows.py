@@ -18,7 +18,8 @@ from groundswift.data_converters.file_io.row_images import RowImages
 from groundswift.data_converters.formats.image_text import ImageText, ImageTextMaker
 from groundswift.data_converters.issues import Issue, IssueLog
 from groundswift.data_converters.prompts import Asking, asking, check_names, filled
-from groundswift.data_converters.tasks.detection import ORDERS, listed
+from groundswift.data_converters.tasks.detection import listed
+from groundswift.data_converters.tasks.image_objects import ORDERS
 from groundswift.records import Row, detection_row, whole
 
 CAPTIONS_PART = "&&"

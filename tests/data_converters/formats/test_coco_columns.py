@@ -14,7 +14,8 @@ from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.tasks.annotation_table import ImageItem, ImageItems, columns_of, items_by_columns, ordered
-from groundswift.data_converters.tasks.detection import ORDERS, detection_reading, one_by_one
+from groundswift.data_converters.tasks.detection import detection_reading
+from groundswift.data_converters.tasks.image_objects import ORDERS, one_by_one
 
 CATEGORIES = [CocoCategory(7, "cat"), CocoCategory(3, "dog"), CocoCategory(9, "owl")]
 IMAGES = [CocoImage(5, "a.jpg", 40, 30), CocoImage(2, "b.jpg", 40, 30), CocoImage(8, "c.jpg", 20, 50)]
