@@ -23,7 +23,7 @@ from pathlib import Path
 from builds import TREE, earlier_tree, environment
 from eval_map import write_data
 from measure import JSON, options_of, rounds, show
-from parse import write_answers
+from parse_answers import write_answers
 from tqdm import tqdm
 
 from groundswift import families

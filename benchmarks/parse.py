@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -27,92 +26,19 @@ from pathlib import Path
 import numpy as np
 from malformed import CAT, DOG, malformed
 from measure import JSON, medians, options_of, rounds, show
+from parse_answers import AN_ANSWER, CLASS_NUMBER, SIZE_WH, model_input_wh, write_answers
+from parse_ways import Way, or_nothing, ours, peers, theirs
 from tqdm import tqdm
 
-from groundswift import Located, families, format_answer, from_original_px, parse, parse_many, resized_wh, to_original_px
+from groundswift import families, parse, parse_many, to_original_px
 from groundswift.grammars.registry import GRAMMARS
-from groundswift.spaces import space_row
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "fuzzing"))
 from hostile_text import hostile_kinds, hostile_text
 
-SIZE_WH = (640, 480)
-AN_ANSWER = 60  # boxes
-CLASSES = [f"class {number}" for number in range(1, 81)]
-CLASS_NUMBER = {name: number for number, name in enumerate(CLASSES)}
 SCREEN_SIZE, HOSTILE_SIZE, WORST = 50_000, 1_000_000, 3
 TABLES = ["speed", "many", "malformed", "hostile"]
 MALFORMED_END = 12  # characters: no grammar ends a box with as many
-Way = Callable[[str, bool], np.ndarray]  # text, whether to filter by class -> (N, 4) pixels
-
-
-def model_input_wh(family: str) -> tuple[int, int] | None:
-    """The model input size, for families whose boxes are in its pixels."""
-    return resized_wh(SIZE_WH, family) if space_row(families()[family].space).side == "resized" else None
-
-
-def ours(family: str) -> Way:
-    """Text to pixels and labels the way a user writes it."""
-    row, input_wh = families()[family], model_input_wh(family)
-
-    def way(text: str, filtered: bool) -> np.ndarray:
-        objects = parse(text, family).objects
-        if filtered:
-            objects = [located for located in objects if located.label in CLASS_NUMBER]
-        numbers = [located.box for located in objects] if row.boxes else [located.point * 2 for located in objects]
-        boxes = to_original_px(numbers, family, SIZE_WH, input_wh)
-        labels = [located.label for located in objects]
-        _ = np.array(labels), np.array([CLASS_NUMBER[label] for label in labels], dtype=int) if filtered else None
-        return boxes
-
-    return way
-
-
-def peers() -> dict[str, tuple[str, Callable[..., tuple]]]:
-    """Family -> (name, function) of supervision's parser of the same text; empty where supervision is not installed.
-
-    Its parsers of Florence-2 and Kosmos-2 take what the processor has read already, no text.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from supervision.detection import vlm
-    except ImportError:
-        return {}
-    names = {
-        "qwen2_5_vl": "from_qwen_2_5_vl",
-        "qwen3_vl": "from_qwen_3_vl",
-        "gemini": "from_google_gemini_2_0",
-        "gemma3_vision": "from_google_gemini_2_5",
-        "deepseek_vl2": "from_deepseek_vl_2",
-        "paligemma": "from_paligemma",
-    }
-    return {family: (name, getattr(vlm, name)) for family, name in names.items()}
-
-
-def theirs(family: str, function: Callable[..., tuple]) -> Way:
-    """supervision's parser; its first array is the boxes."""
-    given = {"resolution_wh": SIZE_WH} | ({"input_wh": model_input_wh(family)} if model_input_wh(family) else {})
-
-    def way(text: str, filtered: bool) -> np.ndarray:
-        return function(text, **given, classes=CLASSES if filtered else None)[0]
-
-    return way
-
-
-def write_answers(family: str, boxes: int, seed: int = 0) -> list[str]:
-    """Well-formed answers of 60 boxes; points, where the family has nothing else."""
-    rng = np.random.default_rng(seed)
-    low = rng.uniform(0, 0.7, (boxes, 2))
-    px = np.hstack([low, low + rng.uniform(0.05, 0.3, (boxes, 2))]) * np.array([*SIZE_WH, *SIZE_WH])
-    rows = from_original_px(px, family, SIZE_WH, model_input_wh(family)).tolist()
-    rows = [[int(n) if n.is_integer() else n for n in row] for row in rows]
-    has_boxes = families()[family].boxes
-    things = [
-        Located(CLASSES[number], tuple(row)) if has_boxes else Located(CLASSES[number], None, tuple(row[:2]))
-        for row, number in zip(rows, rng.integers(len(CLASSES), size=boxes).tolist(), strict=True)
-    ]
-    return [format_answer(things[start : start + AN_ANSWER], family) for start in range(0, boxes, AN_ANSWER)]
 
 
 def all_of(way: Callable[[str], object], texts: list[str]) -> Callable[[], None]:
@@ -170,18 +96,6 @@ def many(family: str, boxes: int, repeats: int, peer: tuple[str, Callable[..., t
     rate = {name: boxes / value for name, value in seconds.items()}
     row: dict[str, object] = {"grammar": families()[family].grammar, "family": family, "boxes_per_s": rate}
     return row | ({"peer": peer[0], "ratio": rate["classes"] / rate["their classes"]} if peer else {})
-
-
-def or_nothing(way: Way) -> Callable[[str], object]:
-    """A way that goes on where a text makes it raise."""
-
-    def tried(text: str) -> object:
-        try:
-            return way(text, True)
-        except Exception:
-            return None
-
-    return tried
 
 
 def recovered(way: Way, wanted: int, text: str, family: str) -> tuple[int, int, int]:

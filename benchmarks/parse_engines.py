@@ -22,7 +22,7 @@ from importlib.util import find_spec
 import msgspec
 import numpy as np
 from measure import JSON, medians, options_of, rounds, show
-from parse import AN_ANSWER, write_answers
+from parse_answers import AN_ANSWER, write_answers
 
 from groundswift import parse_many
 
