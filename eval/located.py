@@ -18,7 +18,7 @@ from groundswift.spaces import space_row
 from .answers.protocol import Rules
 from .answers.referring_rows import Key, box_px, image_problem
 from .answers.swift_results import BAD, NO_ANSWER, RESPONSE_MISSING, Problem, drop, usable_rows
-from .answers.text_rows import TextRow
+from .answers.text_columns import TextRow
 from .answers.to_boxes import Answers, reader_of
 from .box_matching import IS_FP, IS_TP, outcomes, results_of_outcomes
 from .detection_rates import Rates, rates_of_classes

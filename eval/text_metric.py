@@ -13,7 +13,8 @@ import click
 from .answers.cli_options import FILE, check_there
 from .answers.protocol import Rules
 from .answers.rows_in_memory import samples_in_memory
-from .answers.text_rows import Columns, Questions, TextAnswers, TextSample, read_questions, read_text_answers
+from .answers.text_columns import Columns
+from .answers.text_rows import Questions, TextAnswers, TextSample, read_questions, read_text_answers
 from .bootstrap import Interval, ratio_interval, term
 from .evaluated_run import ImageResult, NumberTable, Table
 from .metric import Evaluation, Metric

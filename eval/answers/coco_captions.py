@@ -12,7 +12,8 @@ from groundswift.errors import Tally, error_at
 
 from ..ground_truth import OnError
 from .swift_results import KEEPS_COLUMNS, Problem, drop
-from .text_rows import Key, Question, Questions, TextRow
+from .text_columns import TextRow
+from .text_rows import Key, Question, Questions
 
 EXPECTED = "COCO captions: images with id and file_name, annotations with image_id and caption"
 SKIP_CAPTIONS = "Use --on-error skip to drop and count such captions."

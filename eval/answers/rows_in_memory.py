@@ -10,7 +10,8 @@ import msgspec
 from groundswift.errors import Tally, error_at
 
 from .swift_results import Problem
-from .text_rows import Columns, Key, Questions, TextRow, TextSample, answer_of, in_order, question_of
+from .text_columns import Columns, TextRow
+from .text_rows import Key, Questions, TextSample, answer_of, in_order, question_of
 
 
 def samples_in_memory(rows: Sequence[Mapping[str, Any]], texts: Sequence[str | None], columns: Columns) -> tuple[list[TextSample], Tally]:

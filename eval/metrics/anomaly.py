@@ -33,7 +33,8 @@ from ..answers.choices import LETTERS
 from ..answers.cli_options import rules_of_command
 from ..answers.csv_results import is_table
 from ..answers.protocol import Rules
-from ..answers.text_rows import Columns, Questions, TextAnswers, TextSample
+from ..answers.text_columns import Columns
+from ..answers.text_rows import Questions, TextAnswers, TextSample
 from ..answers.verdicts import BUILT_IN, Verdict, VerdictRules
 from ..count_ids import COUNTS
 from ..evaluated_run import Number
