@@ -20,8 +20,8 @@ from ..count_ids import tally_lines
 from ..ground_truth import OnError, Truth
 from ..json_items import list_items
 from .counts import Counts
-from .space_check import BoxSample, Explanation
-from .to_boxes import Answers, Predictions, explained_by_space
+from .space_check import BoxSample, Explanation, explained_by_space
+from .to_boxes import Answers, Predictions
 
 
 class Results(Answers):

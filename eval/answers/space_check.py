@@ -13,8 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.boxes import Boxes, paired_iou
+from groundswift.boxes import Boxes, paired_iou, xywh_to_xyxy
 from groundswift.spaces import Space, placed
+
+from ..ground_truth import Truth
 
 Indices = NDArray[np.int64]
 FEWEST, FEWEST_OF_A_FIT = 5, 8  # boxes that a reading must explain: a named one, one whose scale was fitted to the boxes
@@ -59,6 +61,14 @@ class Explanation(NamedTuple):
             f"boxes seem to be in another space than declared: {self.fitting} of {self.compared} match their object as declared, "
             f"{self.explained} would as {self.reading}. The score uses the declared space; check --space, --family and the pixel limits."
         )
+
+
+def explained_by_space(found: BoxSample, category_index: NDArray[np.int64], truth: Truth) -> Explanation | None:
+    """`explain_mismatch` of boxes whose groups are images, within the classes; crowds are not compared."""
+    classes, objects = max(len(truth.category_ids), 1), ~truth.is_crowd
+    groups = found.groups * classes + category_index
+    true_groups = truth.image_index * classes + truth.category_index
+    return explain_mismatch(found._replace(groups=groups), xywh_to_xyxy(truth.boxes_xywh_px)[objects], true_groups[objects])
 
 
 def mismatch_warnings(found: Explanation | None) -> list[dict[str, str | int]]:

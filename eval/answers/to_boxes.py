@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.boxes import Boxes, area, as_boxes, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.boxes import Boxes, area, as_boxes, exact_repeats, xyxy_to_xywh
 from groundswift.errors import error_at
 
 from ..evaluated_run import UNKNOWN_LABEL, DrawnBox
@@ -22,7 +22,7 @@ from .counts import Counts
 from .label_matching import LabelIndex
 from .placement import Placed, count_boxes, place_boxes
 from .protocol import Rules
-from .space_check import BoxSample, Explanation, explain_mismatch, mismatch_warnings
+from .space_check import BoxSample, Explanation, explained_by_space, mismatch_warnings
 
 SHOWN_LABELS = 10
 WORSE = ("empty", "ok", "truncated", "unreadable")  # statuses, from good to bad
@@ -244,14 +244,6 @@ class AnswerReader:
         placed = place_boxes(columns.boxes, images, self._sizes_wh, self.rules, self._name)
         count_boxes(self.counts.changed, "box-clipped", images, placed.clipped, self._name)
         return BoxSample(columns.boxes, placed.unclipped_xyxy_px, self._sizes_wh[images], images), placed
-
-
-def explained_by_space(found: BoxSample, category_index: NDArray[np.int64], truth: Truth) -> Explanation | None:
-    """`explain_mismatch` of boxes whose groups are images, within the classes; crowds are not compared."""
-    classes, objects = max(len(truth.category_ids), 1), ~truth.is_crowd
-    groups = found.groups * classes + category_index
-    true_groups = truth.image_index * classes + truth.category_index
-    return explain_mismatch(found._replace(groups=groups), xywh_to_xyxy(truth.boxes_xywh_px)[objects], true_groups[objects])
 
 
 def boxes_of_answers(
