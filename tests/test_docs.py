@@ -17,6 +17,7 @@ from groundswift.cli import main
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 import _tables  # noqa: E402
+import _words  # noqa: E402
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.md"), *ROOT.glob("findings/*.md")])
 TEXT = {path: path.read_text(encoding="utf-8") for path in PAGES}
@@ -68,7 +69,7 @@ def test_every_chinese_text_has_its_place():
     """A key that no table asks for is a leftover; a text without a key stays English."""
     asked = set()
 
-    class Asking(_tables.Words):
+    class Asking(_words.Words):
         def __call__(self, key, english):
             asked.add(key)
             return english
@@ -76,7 +77,7 @@ def test_every_chinese_text_has_its_place():
     for name, table in _tables.TABLES.items():
         if name not in ("migration", "problems"):
             table(Asking(True))
-    assert sorted(_tables.CHINESE.keys() - asked) == []
+    assert sorted(_words.CHINESE.keys() - asked) == []
 
 
 @pytest.mark.parametrize(("english", "chinese"), TWINS, ids=lambda path: path.name)
