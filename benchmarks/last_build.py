@@ -1,10 +1,11 @@
-"""This build against an earlier one: parsing of each family and whole commands, in turns, on the same input.
+"""This build against an earlier one: parsing of each family, one by one and many at once, and whole commands, in turns, on the same input.
 
 Both builds run in processes of their own with the packages of this environment. A figure is the earlier build's CPU time divided by this
 one's (above 1: this build is faster), the median over pairs of neighbouring runs, which load on the machine disturbs least.
 
     python benchmarks/last_build.py b81a523                       # everything, about 10 minutes
     python benchmarks/last_build.py HEAD~1 --only parse --rounds 15
+    python benchmarks/last_build.py acf4ae4 --only many --boxes 120000    # parse_many, one answer in a hundred cut in its last box
 """
 
 from __future__ import annotations
@@ -23,30 +24,33 @@ from pathlib import Path
 from builds import TREE, earlier_tree, environment
 from eval_map import write_data
 from measure import JSON, options_of, rounds, show
-from parse_answers import write_answers
+from parse_answers import some_cut, write_answers
 from tqdm import tqdm
 
 from groundswift import families
 
 WORKER = """
 import gc, json, sys, time
-from groundswift import parse
+import groundswift
+def parse(texts, family):
+    for text in texts:
+        groundswift.parse(text, family)
 for line in sys.stdin:
-    family, path = json.loads(line)
+    name, family, path = json.loads(line)
     texts = json.load(open(path))
+    way = parse if name == "parse" else groundswift.parse_many
     gc.collect()  # and off while timing: one collection takes as long as these texts, in whichever build it falls
     gc.disable()
     start = time.process_time()
-    for text in texts:
-        parse(text, family)
+    way(texts, family)
     print(time.process_time() - start, flush=True)
     gc.enable()
 """
 Ways = tuple[Callable[[], float], Callable[[], float]]  # the earlier build's run -> its CPU seconds; this one's
 
 
-def parsing(trees: list[Path], folder: Path, boxes: int) -> Iterator[tuple[str, Ways]]:
-    """Well-formed answers of each family through `parse`, in a process of each build that stays."""
+def parsing(trees: list[Path], folder: Path, boxes: int, name: str) -> Iterator[tuple[str, Ways]]:
+    """Answers of each family through `parse` or `parse_many`, in a process of each build that stays; of many, some are cut."""
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER], cwd=tree, env=environment(tree), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -55,15 +59,15 @@ def parsing(trees: list[Path], folder: Path, boxes: int) -> Iterator[tuple[str, 
     ]
     first_of = {row.grammar_name: name for name, row in reversed(families().items())}
     for family in sorted(first_of.values()):
-        texts = folder / f"{family}.json"
-        texts.write_text(json.dumps(write_answers(family, boxes)))
+        texts, answers = folder / f"{family}.json", write_answers(family, boxes)
+        texts.write_text(json.dumps(answers if name == "parse" else some_cut(answers)))
 
-        def run(worker: subprocess.Popen[str], line: str = json.dumps([family, str(texts)]) + "\n") -> float:
+        def run(worker: subprocess.Popen[str], line: str = json.dumps([name, family, str(texts)]) + "\n") -> float:
             worker.stdin.write(line)
             worker.stdin.flush()
             return float(worker.stdout.readline())
 
-        yield f"parse {family}", tuple((lambda worker=worker, run=run: run(worker)) for worker in workers)
+        yield f"{name} {family}", tuple((lambda worker=worker, run=run: run(worker)) for worker in workers)
     for worker in workers:
         worker.communicate()
 
@@ -111,7 +115,7 @@ def main() -> int:
     revision = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "HEAD"
     options = options_of(
         __doc__,
-        only={"choices": ["parse", "commands"], "help": "only these"},
+        only={"choices": ["parse", "many", "commands"], "help": "only these"},
         boxes={"type": int, "default": 12_000, "help": "boxes to parse in a run (default: %(default)s)"},
         images={"type": int, "default": 20_000, "help": "images of the commands, with 7 boxes each (default: %(default)s)"},
         rounds=rounds(9),
@@ -121,7 +125,8 @@ def main() -> int:
     with earlier_tree(revision) as earlier, tempfile.TemporaryDirectory() as name:
         trees = [earlier, TREE]
         tables = {
-            "parse": parsing(trees, Path(name), options.boxes),
+            "parse": parsing(trees, Path(name), options.boxes, "parse"),
+            "many": parsing(trees, Path(name), options.boxes, "parse_many"),
             "commands": commands(trees, Path(name), options.images, options.images * 7),
         }
         chosen = [tables[options.only]] if options.only else tables.values()

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from malformed import CAT, DOG, malformed
 from measure import JSON, medians, options_of, rounds, show
-from parse_answers import AN_ANSWER, CLASS_NUMBER, SIZE_WH, model_input_wh, write_answers
+from parse_answers import AN_ANSWER, CLASS_NUMBER, SIZE_WH, model_input_wh, some_cut, write_answers
 from parse_ways import Way, or_nothing, ours, peers, theirs
 from tqdm import tqdm
 
@@ -38,7 +38,6 @@ from hostile_text import hostile_kinds, hostile_text
 
 SCREEN_SIZE, HOSTILE_SIZE, WORST = 50_000, 1_000_000, 3
 TABLES = ["speed", "many", "malformed", "hostile"]
-MALFORMED_END = 12  # characters: no grammar ends a box with as many
 
 
 def all_of(way: Callable[[str], object], texts: list[str]) -> Callable[[], None]:
@@ -74,7 +73,7 @@ def speed(family: str, boxes: int, repeats: int, peer: tuple[str, Callable[..., 
 
 def many(family: str, boxes: int, repeats: int, peer: tuple[str, Callable[..., tuple]] | None) -> dict[str, object]:
     """Boxes per second of `parse_many`, one answer in a hundred malformed."""
-    texts = [text[:-MALFORMED_END] if index % 100 == 50 else text for index, text in enumerate(write_answers(family, boxes))]
+    texts = some_cut(write_answers(family, boxes))
     input_wh = model_input_wh(family)
 
     def to_classes() -> None:

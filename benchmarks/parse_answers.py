@@ -8,7 +8,7 @@ from groundswift import Located, families, format_answer, from_original_px, resi
 from groundswift.spaces import space_row
 
 SIZE_WH = (640, 480)
-AN_ANSWER = 60  # boxes
+AN_ANSWER, CUT_END = 60, 12  # boxes of an answer; characters: no grammar ends a box with as many
 CLASSES = [f"class {number}" for number in range(1, 81)]
 CLASS_NUMBER = {name: number for number, name in enumerate(CLASSES)}
 
@@ -31,3 +31,8 @@ def write_answers(family: str, boxes: int, seed: int = 0) -> list[str]:
         for row, number in zip(rows, rng.integers(len(CLASSES), size=boxes).tolist(), strict=True)
     ]
     return [format_answer(things[start : start + AN_ANSWER], family) for start in range(0, boxes, AN_ANSWER)]
+
+
+def some_cut(answers: list[str]) -> list[str]:
+    """The answers, one in a hundred cut in its last box."""
+    return [text[:-CUT_END] if index % 100 == 50 else text for index, text in enumerate(answers)]
