@@ -60,12 +60,8 @@ def make_block(make: Make, on_error: OnError, items: list[Any]) -> Made:
         except UnicodeEncodeError:
             rows = [row for row in rows if _writable(row, log)]
             lines = _ENCODER.encode_lines(rows)
-        for row in rows:
-            if isinstance(row, Row) and row.objects is not None:
-                found = len(row.objects.bbox)
-                totals.objects += found
-                totals.negatives += not found
-        totals.rows = len(rows)
+        found = [len(row.objects.bbox) for row in rows if isinstance(row, Row) and row.objects is not None]
+        totals.rows, totals.objects, totals.negatives = len(rows), sum(found), found.count(0)
         rows.clear()  # else the collector, on again, would walk over all of them
     return Made(lines, totals, log, len(items))
 

@@ -6,11 +6,13 @@ The rows are those of `DetectionMaker`, which makes all others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from groundswift.coco_file import CocoImage
 from groundswift.file_guard import paths_inside
 from groundswift.records import EMPTY_ANSWER, Message, Objects, Row
 
@@ -20,6 +22,8 @@ from ..prompts import Asking
 from .annotation_table import ImageItems
 
 CROWD = "crowd-skipped"
+FILE_NAME = attrgetter("file_name")
+Wh = tuple[int, int]
 Boxes = list[tuple[float, float, float, float]]  # xyxy in px, whole numbers as int
 RowsOfOne = Callable[[int, IssueLog], Iterable[Row]]
 
@@ -33,27 +37,50 @@ class Source(NamedTuple):
     folder: str
 
 
-def rows_of_block(source: Source, indexes: Sequence[int], one: RowsOfOne, log: IssueLog) -> Iterator[Row]:
+def rows_of_block(source: Source, indexes: Sequence[int], one: RowsOfOne, log: IssueLog) -> Iterable[Row]:
     """The rows of some images, given their increasing indices, in that order. `one` makes those of an image that is not sound."""
-    items, names, questions, folder = source
-    ends, images, plain, sound = items.ends, items.images, items.plain, items.sound
-    path_of, only = paths_inside(folder), questions.choices[0] if len(questions.choices) == 1 else None
-    first = ends[indexes[0] - 1] if indexes[0] else 0
-    labels, boxes = labels_and_boxes(items, names, first, ends[indexes[-1]])
-    messages: dict[tuple[str, int], msgspec.Raw] = {}  # of a question and a number of objects
-    for index in indexes:
-        image, start, stop = images[index], ends[index - 1] - first if index else 0, ends[index] - first
-        number, width, height = image.id, image.width, image.height
-        path = path_of(image.file_name)
-        answered = plain[index] or (sound[index] and stop > start)
-        if path is None or not answered or not 0 < width <= LONGEST_SIDE or not 0 < height <= LONGEST_SIDE:
+    items, folder, images = source.items, source.folder, [source.items.images[index] for index in indexes]
+    paths, sizes = list(map(paths_inside(folder), map(FILE_NAME, images))), [(image.width, image.height) for image in images]
+    first = items.ends[indexes[0] - 1] if indexes[0] else 0
+    stops = [items.ends[index] - first for index in indexes]
+    starts = [(items.ends[index - 1] if index else 0) - first for index in indexes]
+    rows = joined_rows(source, images, paths, sizes, list(zip(starts, stops, strict=True)), first)
+    filled = [start < stop for start, stop in zip(starts, stops, strict=True)]
+    plain, sound = ([column[index] for index in indexes] for column in (items.plain, items.sound))
+    sized = [0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE for width, height in sizes]
+    usable = [
+        path is not None and each_sized and (each_plain or (each_sound and each_filled))
+        for path, each_sized, each_plain, each_sound, each_filled in zip(paths, sized, plain, sound, filled, strict=True)
+    ]
+    if all(usable) and all(plain):
+        return rows
+    return with_others(items, zip(indexes, rows, usable, strict=True), one, log)
+
+
+def joined_rows(
+    source: Source, images: Sequence[CocoImage], paths: Sequence[str], sizes_wh: Sequence[Wh], spans: Sequence[tuple[int, int]], first: int
+) -> list[Row]:
+    """A row for each image, with the objects from `first` on of its span."""
+    questions, ids = source.questions, [image.id for image in images]
+    labels, boxes = labels_and_boxes(source.items, source.names, first, first + spans[-1][1])
+    asked = list(map(questions.pick, ids)) if len(questions.choices) > 1 else list(questions.choices) * len(ids)
+    said, counts = {}, [stop - start for start, stop in spans]  # by question and number of objects
+    for prompt, count in set(zip(asked, counts, strict=True)):
+        said[prompt, count] = conversation(prompt.text, count)
+    objects = [Objects(labels[start:stop], boxes[start:stop]) for start, stop in spans]
+    messages, names = map(said.get, zip(asked, counts, strict=True)), [prompt.name for prompt in asked]
+    return list(map(Row, messages, [[path] for path in paths], [[] for _ in paths], objects, ids, sizes_wh, names))
+
+
+def with_others(items: ImageItems, rows: Iterable[tuple[int, Row, bool]], one: RowsOfOne, log: IssueLog) -> Iterator[Row]:
+    """(index of the image, its row, whether it can be used) -> the rows, those of the other images made by `one`; crowds are counted."""
+    for index, row, usable in rows:
+        if not usable:
             yield from one(index, log)
             continue
-        for crowd in () if plain[index] else items.others_of(index):
+        for crowd in () if items.plain[index] else items.others_of(index):
             log.count(CROWD, crowd.where())
-        name, text = only or questions.pick(number)
-        said = messages.get((name, stop - start)) or messages.setdefault((name, stop - start), conversation(text, stop - start))
-        yield Row(said, [path], [], Objects(labels[start:stop], boxes[start:stop]), number, (width, height), name)
+        yield row
 
 
 def labels_and_boxes(items: ImageItems, names: Sequence[str], start: int, stop: int) -> tuple[list[str], Boxes]:

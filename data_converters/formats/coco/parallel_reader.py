@@ -23,6 +23,7 @@ from ...tasks.annotation_table import CocoColumns, Columns, columns_of
 
 MANY = 64  # pieces that are worth sharing
 _decode = msgspec.json.Decoder(list[PieceAnnotation]).decode
+_room = bytearray(2 * PIECE)  # for one piece after the other: no memory is asked for again
 
 
 def read_pieces(path: str | Path, pool: WorkerPool, piece_bytes: int = PIECE) -> CocoColumns | None:
@@ -71,14 +72,15 @@ def decoded(path: Path, starts: list[int], pool: WorkerPool) -> list[Columns]:
 def decoded_piece(path: Path, span: tuple[int, int]) -> Columns | None:
     """The columns of one piece; None if it is not a list of annotations."""
     start, end = span
-    text = bytearray(end - start + 1)
+    text = _room if end - start < len(_room) else bytearray(end - start + 1)
     with open(path, "rb", buffering=0) as file, memoryview(text) as room:
         file.seek(start)
-        file.readinto(room[1:])
-    text[0] = ord("[")
-    text[text.rindex(b"}") + 1 :] = b"]"  # in place of what separates it from the next
+        read = file.readinto(room[1 : end - start + 1])
+    text[0], stop = ord("["), text.rindex(b"}", 0, read + 1) + 1
+    text[stop] = ord("]")  # in place of what separates it from the next
     try:
-        annotations = _decode(text)
+        with memoryview(text) as room:
+            annotations = _decode(room[: stop + 1])
     except NOT_JSON:
         return None
     return columns_of(annotations) if plain(annotations) else None
