@@ -13,7 +13,7 @@ from groundswift.file_guard import NO_NAMES
 from groundswift.storage import local_copy
 from groundswift.urls import is_url, shown
 
-from .lint.checks_images import LONGEST_PATH, path_of
+from .image_paths import LONGEST_PATH, path_of
 from .mix import MASK
 
 MANY_IMAGES = 256  # of a folder, which is then listed

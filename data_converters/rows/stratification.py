@@ -7,7 +7,6 @@ count as a class, and a class with only as many groups left as there are parts w
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 
@@ -40,7 +39,9 @@ def stratified(groups: NDArray[np.int64], labels: NDArray[np.int64], targets: Se
         count, label = heappop(queue)
         if count != state.left[label]:  # it has fewer groups by now, and is in the queue again
             continue
-        rest = [group for group in members[ends[label - 1] if label else 0 : ends[label]] if parts[group] < 0]
+        rest = members[ends[label - 1] if label else 0 : ends[label]]
+        if len(rest) > count:  # others have their part already
+            rest = [group for group in rest if parts[group] < 0]
         chosen = state.parts_for(label, len(rest))
         for group, part in zip(rest, chosen, strict=True):
             parts[group] = part
@@ -87,14 +88,17 @@ class _Spread:
             held[part] = 1
             new = lack + total, room + 1, part
             if chosen is not queue[0]:
-                queue[queue.index(chosen)] = new
-                queue = sorted(each for each in queue if each[1])
+                queue.remove(chosen)
+                if room < -1:
+                    heappush(queue, new)
+                else:
+                    heapify(queue)
             elif room == -1:
                 heappop(queue)
             else:
                 heapreplace(queue, new)
-        for part, number in Counter(parts).items():
-            self.free[part] -= number
+        for part in parts:
+            self.free[part] -= 1
         return parts
 
     def count(self, groups: Sequence[int], parts: Sequence[int]) -> set[int]:

@@ -25,10 +25,10 @@ from groundswift.row_view import Finding, RowView, frames_of, image_source, shor
 from groundswift.storage import exists, local_copy
 from groundswift.urls import is_url, is_web
 
+from ..image_paths import path_of
 from .video_readers import missing_reader
 
 Size = tuple[int, int]
-LONGEST_PATH = 2000  # characters; swift takes longer text for base64
 ASPECT = 200  # one side over the other, beyond which qwen-vl-utils refuses
 NOT_FOUND = "not found: {}; expected a path relative to the working directory or ROOT_IMAGE_DIR"
 _missing_reader = lru_cache(maxsize=1)(missing_reader)
@@ -52,15 +52,6 @@ class ImageCheck(NamedTuple):
     stored_wh: Size | None = None
     orientation: int = 1
     digest: int | None = None
-
-
-def path_of(source: str) -> str | None:
-    """Where swift opens a path: as it is, or below ROOT_IMAGE_DIR; None if neither exists."""
-    path = os.path.expanduser(source.strip())
-    if len(path) > LONGEST_PATH or "\0" in path:
-        return None
-    below = os.path.join(os.environ.get("ROOT_IMAGE_DIR") or "", path)
-    return next((each for each in (path, below) if os.path.exists(each)), None)
 
 
 def inline_content(source: str) -> bytes | None:

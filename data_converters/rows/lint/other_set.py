@@ -7,9 +7,10 @@ from pathlib import Path
 from groundswift.errors import GroundswiftError
 from groundswift.row_view import RowView
 
+from ..image_paths import path_of
 from ..jsonl_lines import lines_of
 from ..line_index import key64
-from .checks_images import ImageChecks, cached_check, path_of, sources_of
+from .checks_images import ImageChecks, cached_check, sources_of
 
 
 def key_of(source: str) -> int:
