@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from groundswift.spaces import Space, space_row
 
 from .answers.protocol import Rules
 from .evaluated_run import ImageResult, Run
+from .image_results import IMAGES_AT_ONCE
 from .json_items import list_items
 
 EVALUATION_FILES = ("metrics.json", "test_pred.json", "disagreements.csv", "run.json", "report.html", "report.md")
@@ -29,8 +31,7 @@ check_folder = partial(atomic_folder.check_folder, own_files=frozenset(EVALUATIO
 new_folder = partial(atomic_folder.replaced_folder, own_files=frozenset(EVALUATION_FILES))
 compare_folder = partial(atomic_folder.replaced_folder, own_files=COMPARE_FILES, keep_others=True)
 
-IMAGES_AT_ONCE = 200
-FEW_IMAGES, FEW_BOXES = 10_000, 200_000  # whose JSON is about 20 MB
+KEPT = 16 << 20  # bytes of JSON
 SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}
 SCORES = {
     "constant": "1.0 for every box",
@@ -109,11 +110,17 @@ def digests_of(paths: Iterable[Path]) -> dict[Path, str]:
     return {path: sha256_of(path) for path in set(paths)}
 
 
-def image_items(images: Sequence[ImageResult]) -> Iterable[bytes]:
-    """Images as a part of `run_chunks`: at once where they are few, in pieces where they are not to be held in memory twice."""
-    items = list_items(images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE))
-    few = len(images) <= FEW_IMAGES and sum(len(image.truth) + len(image.predicted) for image in images) <= FEW_BOXES
-    return list(items) if few else items
+def image_items(images: Sequence[ImageResult]) -> Iterator[bytes]:
+    """Images as a part of `run_chunks`, in pieces. Those of the first KEPT bytes are made now, so that work elsewhere is used, the others
+    when they are written: all would be much of the memory of an evaluation."""
+    pieces = list_items(images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE))
+    kept, size = [], 0
+    for piece in pieces:
+        kept.append(piece)
+        size += len(piece)
+        if size > KEPT:
+            break
+    return chain(kept, pieces)
 
 
 def run_chunks(run: Run, items: Iterable[bytes]) -> Iterator[bytes]:

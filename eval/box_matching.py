@@ -7,17 +7,15 @@ largest area, or of a class that LVIS ignores in the image. Nor does it have an 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.boxes import xywh_to_xyxy
 from groundswift.coco_columns import LARGEST_AREA_PX2
 
 from .answers.to_boxes import Predictions
-from .evaluated_run import CROWD, FN, FP, NOT_COUNTED, OUTCOMES, TP, DrawnBox, ImageResult
+from .evaluated_run import CROWD, FN, FP, NOT_COUNTED, OUTCOMES, TP
 from .ground_truth import Truth
 
 Codes = NDArray[np.uint8]  # indices into OUTCOMES
@@ -154,43 +152,3 @@ def _placed(outcomes: Codes, matched: Iterable[int], false: Iterable[int] = ()) 
     placed[np.fromiter(false, np.intp) - 1] = IS_FP
     placed[np.fromiter(matched, np.intp) - 1] = IS_TP
     return placed
-
-
-def image_results(
-    truth: Truth, predictions: Predictions, statuses: list[str], texts: list[str], max_detections: int | None = None, matched: Any = None
-) -> list[ImageResult]:
-    """Every image with its boxes and their outcomes, in the order of the ground truth. Coordinates are rounded to 0.01 px."""
-    ((of_truth, of_predictions),) = outcomes(truth, predictions, max_detections, matched=matched)
-    return results_of_outcomes(truth, predictions, of_truth, of_predictions, statuses, texts)
-
-
-def results_of_outcomes(
-    truth: Truth, predictions: Predictions, of_truth: Codes, of_predictions: Codes, statuses: list[str], texts: list[str]
-) -> list[ImageResult]:
-    """`image_results` of outcomes that are known."""
-    wanted = boxes_by_image(truth, truth, of_truth, repeat(None))
-    predicted = boxes_by_image(truth, predictions, of_predictions, predictions.scores.tolist())
-    f1 = f1_by_image(truth, predictions, of_truth, of_predictions)
-    columns = (truth.image_ids, truth.file_names, map(tuple, truth.sizes_wh.tolist()), statuses, wanted, predicted, f1, texts)
-    return list(map(ImageResult, *columns))
-
-
-def boxes_by_image(truth: Truth, boxes: Truth | Predictions, of_boxes: Codes, scores: Iterable[float | None]) -> list[list[DrawnBox]]:
-    """For each image of the ground truth its boxes, in their order."""
-    corners = zip(*np.round(xywh_to_xyxy(boxes.boxes_xywh_px), 2).T.tolist(), strict=True)
-    columns = (map(truth.category_names.__getitem__, boxes.category_index.tolist()), corners, map(OUTCOMES.__getitem__, of_boxes.tolist()))
-    drawn = list(map(DrawnBox, *columns, scores))
-    images = boxes.image_index
-    if (images[1:] < images[:-1]).any():
-        order = np.argsort(images, kind="stable")
-        images, drawn = images[order], list(map(drawn.__getitem__, order.tolist()))
-    ends = np.searchsorted(images, np.arange(len(truth.image_ids) + 1)).tolist()
-    return [drawn[start:end] for start, end in pairwise(ends)]
-
-
-def f1_by_image(truth: Truth, predictions: Predictions, of_truth: Codes, of_predictions: Codes) -> list[float]:
-    """F1 of each image from the outcomes of its ground truth and its predictions; 1 where there is neither."""
-    images, found = np.concatenate([truth.image_index, predictions.image_index]), np.concatenate([of_truth, of_predictions])
-    matched, counted = found == IS_TP, (found != IS_CROWD) & (found != IS_NOT_COUNTED)
-    hits, all_counted = (np.bincount(images[chosen], minlength=len(truth.image_ids)) for chosen in (matched, counted))
-    return np.divide(hits, all_counted, out=np.ones(len(hits)), where=all_counted > 0).tolist()

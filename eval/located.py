@@ -20,10 +20,11 @@ from .answers.referring_rows import Key, box_px, image_problem
 from .answers.swift_results import BAD, NO_ANSWER, RESPONSE_MISSING, Problem, drop, usable_rows
 from .answers.text_columns import TextRow
 from .answers.to_boxes import Answers, reader_of
-from .box_matching import IS_FP, IS_TP, outcomes, results_of_outcomes
+from .box_matching import IS_FP, IS_TP, outcomes
 from .detection_rates import Rates, rates_of_classes
 from .evaluated_run import ImageResult, Number, Table
 from .ground_truth import OnError, Truth, truth_from_rows
+from .image_results import results_of_outcomes
 from .metric import Evaluation
 from .text_metric import Column
 

@@ -35,7 +35,7 @@ class Evaluation:
     summary: dict[str, float | None]
     per_group: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
     curves: list[Curve] = field(default_factory=list)
-    per_sample: list[ImageResult] = field(default_factory=list)
+    per_sample: Sequence[ImageResult] = field(default_factory=list)
     counts: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Evaluation:
 class Scoring(NamedTuple):
     """What is known before the numbers: `per_sample` of the evaluation, and `finish`, which waits for the evaluation."""
 
-    per_sample: list[ImageResult]
+    per_sample: Sequence[ImageResult]
     finish: Callable[[], Evaluation]
 
 

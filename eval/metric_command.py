@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from math import isfinite
@@ -33,8 +33,11 @@ from .artifacts import (
     run_chunks,
 )
 from .evaluated_run import DrawnBox, ImageResult, Run
+from .image_results import ImageResults
 from .metric import Evaluation, Metric, Scoring
 
+Finished = tuple[Evaluation, dict[str, Any]]  # and the content of metrics.json
+Finish = Callable[[], Finished]
 REPORT_OPTIONS = (
     click.option("--images", type=FILE, help="Folder of the images, for the report."),
     click.option("--report/--no-report", default=True, show_default=True, help="Write report.html and report.md."),
@@ -79,7 +82,7 @@ def evaluate(metric: Metric, result: Path | None, truth_path: Path | None, out: 
         click.echo(f"WARNING: {warning['message']}", err=True)
     scoring = started(metric, answers, truth)
 
-    def finish() -> tuple[Evaluation, dict[str, Any]]:
+    def finish() -> Finished:
         evaluation, files = scoring.finish(), file_terms(truth_path or source, source, digests.result())
         return evaluation, document_of(metric, evaluation, list(answers.warnings), reading_terms(rules), files)
 
@@ -102,7 +105,8 @@ def started(metric: Metric, answers: Any, truth: Any) -> Scoring:
     if scoring is None:
         evaluation = with_plain_numbers(metric, metric.score(answers, truth))
         scoring = Scoring(evaluation.per_sample, lambda: evaluation)
-    draw_unknown_labels(scoring.per_sample, getattr(answers, "unknown", None) or {})
+    if isinstance(scoring.per_sample, list):
+        draw_unknown_labels(scoring.per_sample, getattr(answers, "unknown", None) or {})
     return Scoring(scoring.per_sample, lambda: with_plain_numbers(metric, scoring.finish()))
 
 
@@ -113,8 +117,8 @@ def with_plain_numbers(metric: Metric, evaluation: Evaluation) -> Evaluation:
     """
     if not isinstance(evaluation, Evaluation):
         raise error_at(f"metric {metric.name}", f"score returned a {type(evaluation).__name__}", "an Evaluation")
-    summary, images = evaluation.summary, evaluation.per_sample
-    if others := [each for each in images if not isinstance(each, ImageResult)] if isinstance(images, list) else [images]:
+    summary = evaluation.summary
+    if others := _no_results(evaluation.per_sample):
         raise error_at(f"metric {metric.name}", f"per_sample: got a {type(others[0]).__name__}", "a list of ImageResult")
     if absent := [number.key for number in metric.numbers if number.key not in summary]:
         given = ", ".join(map(repr, summary)) or "nothing"
@@ -125,6 +129,13 @@ def with_plain_numbers(metric: Metric, evaluation: Evaluation) -> Evaluation:
     return replace(
         evaluation, summary={key: float(value) if value is not None and isfinite(value) else None for key, value in summary.items()}
     )
+
+
+def _no_results(images: Any) -> list[Any]:
+    """What a metric returned in place of results."""
+    if isinstance(images, ImageResults):
+        return []
+    return [each for each in images if not isinstance(each, ImageResult)] if isinstance(images, list) else [images]
 
 
 def draw_unknown_labels(images: list[ImageResult], unknown: dict[int, list[DrawnBox]]) -> None:
@@ -145,9 +156,7 @@ def document_of(
     return {**evaluation.summary, **groups, "counts": evaluation.counts, "protocol": protocol, "warnings": warnings}
 
 
-def write(
-    metric: Metric, out: Path, answers: Any, truth: Any, images: list[ImageResult], finish: Callable[[], tuple[Evaluation, dict[str, Any]]]
-) -> tuple[tuple[Evaluation, dict[str, Any]], list[str]]:
+def write(metric: Metric, out: Path, answers: Any, truth: Any, images: Sequence[ImageResult], finish: Finish) -> tuple[Finished, list[str]]:
     """Write all files into a new `out` -> what `finish` returned, with the id of the run, which all its files have, and their names.
 
     `finish` waits for the numbers: what does not depend on them is written before.
@@ -158,11 +167,12 @@ def write(
         evaluation, document = finish()
         if metric.writes_run:
             document["run"] = ids
-            run = Run(out.resolve().name, document, evaluation.curves, images, evaluation.tables, evaluation.plots)
+            run = Run(out.resolve().name, document, evaluation.curves, [], evaluation.tables, evaluation.plots)
             write_whole(folder / "run.json", run_chunks(run, items))
             if metric.options["report"]:
                 from .report.page import write_report
 
+                run.images = list(images)
                 table = metric.table([document])
                 write_report([run], folder / "report.html", metric.options["images"], metric.options["title"], table, place=out)
         write_whole(folder / "metrics.json", [pretty_json(document)])

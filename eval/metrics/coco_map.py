@@ -19,13 +19,14 @@ import click
 
 from ..answers.protocol import Rules
 from ..answers.to_boxes import Answers, Predictions, predictions_from_answers
-from ..box_matching import IOU_THRESHOLDS, looked_for, results_of_outcomes, within_limit
+from ..box_matching import IOU_THRESHOLDS, looked_for, within_limit
 from ..calibration import TERM as CALIBRATION
 from ..calibration import calibration_error, reliability, reliability_plot
 from ..count_ids import tally_lines
 from ..evaluated_run import NumberTable
 from ..family_ceiling import ceiling, ceiling_line
 from ..ground_truth import Truth, truth_counts, truth_from_coco, truth_from_rows
+from ..image_results import ImageResults
 from ..metric import Evaluation, Scoring
 from ..resampled_ap import RESAMPLES, ap_intervals
 from ..tied_ap import Tied, equal_scores, tied
@@ -119,8 +120,8 @@ class CocoMap(DetectionMetric):
         """All but what waits for the engine."""
         engine, limit = self.options["engine"], self.options["max_detections"]
         running, ties = accumulating(truth, answers.predictions, engine, limit), ties_of(truth, answers.predictions, limit)
-        of_boxes = listed_outcomes(truth, answers.predictions, limits_of(truth, limit)[1])
-        images = results_of_outcomes(truth, answers.predictions, *of_boxes, answers.statuses, answers.texts)
+        codes = listed_outcomes(truth, answers.predictions, limits_of(truth, limit)[1])
+        images = ImageResults(truth, answers.predictions, codes, answers.statuses, answers.texts, answers.unknown)
         best = {} if self.rules is None else {CEILING: ceiling(truth, self.rules, limit)}
         between = ap_intervals(truth, answers.predictions, limit) if self.wants_intervals(truth) else {}
 

@@ -15,7 +15,7 @@ from .. import bootstrap
 from ..answer_shares import READABLE, answers_table, rejections, share
 from ..answers.protocol import Rules
 from ..answers.to_boxes import Answers, Predictions, Question, predictions_from_answers
-from ..box_matching import IOU_THRESHOLDS, IS_CROWD, IS_FN, IS_FP, IS_NOT_COUNTED, IS_TP, results_of_outcomes
+from ..box_matching import IOU_THRESHOLDS, IS_CROWD, IS_FN, IS_FP, IS_NOT_COUNTED, IS_TP
 from ..calibration import TERM as CALIBRATION
 from ..calibration import calibration_error, reliability, reliability_plot
 from ..confusion import confusion, matrix_table, pairs_table
@@ -23,6 +23,7 @@ from ..count_ids import tally_lines
 from ..detection_rates import BestThreshold, Rates, best_threshold, cumulative, mean_rate, rates_at, rates_of_classes
 from ..evaluated_run import ImageResult, Line, Number, NumberTable, Plot, Table
 from ..ground_truth import Truth, truth_counts, truth_from_rows
+from ..image_results import results_of_outcomes
 from ..metric import Evaluation, Metric
 from ..protocols.card import Scored, card, card_lines, case_of, summary_of, table_of
 from ..rate_intervals import counts_by_image, rate_intervals, share_interval

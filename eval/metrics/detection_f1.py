@@ -16,9 +16,10 @@ from ..answers.cli_options import COCO_TRUTH
 from ..answers.protocol import Rules
 from ..answers.swift_results import read_answers
 from ..answers.to_boxes import Answers
-from ..box_matching import IOU_THRESHOLD, f1_by_image, image_results, outcomes
+from ..box_matching import IOU_THRESHOLD, outcomes
 from ..evaluated_run import Number
 from ..ground_truth import Truth, read_truth, truth_counts
+from ..image_results import f1_by_image, image_results
 from ..metric import Evaluation, Metric
 from ..precision_recall import exact_mean
 from .answer_rewards import box_format

@@ -18,9 +18,10 @@ from groundswift.coco_file import CocoFile
 from groundswift.errors import GroundswiftError, Tally
 from groundswift.eval.answers.coco_results import read_results
 from groundswift.eval.answers.to_boxes import Predictions
-from groundswift.eval.box_matching import coco_evaluation, image_results, outcomes
+from groundswift.eval.box_matching import coco_evaluation, outcomes
 from groundswift.eval.evaluated_run import CROWD, FN, FP, OUTCOMES, TP
 from groundswift.eval.ground_truth import truth_from_coco
+from groundswift.eval.image_results import image_results
 from groundswift.eval.metrics.coco_engines import accumulate, check_engine, parts_by_class
 from groundswift.eval.metrics.coco_map import SUMMARY, CocoMap, Rules, evaluate, predictions_from_answers, truth_from_rows
 
