@@ -8,10 +8,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads 
 
 import click
 
+from groundswift.background import import_numpy
 from groundswift.gc_control import without_collection
 
-from .metric_command import command_of
-from .metrics import METRICS
+import_numpy()
+
+from .metric_command import command_of  # noqa: E402
+from .metrics import METRICS  # noqa: E402
 
 
 class Metrics(click.Group):

@@ -6,12 +6,11 @@ import ctypes
 import errno
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .atomic_write import sigterm_as_exit, sync
+from .atomic_write import remove_folder, sigterm_as_exit, sync
 from .errors import GroundswiftError, error_at
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
@@ -95,7 +94,7 @@ def _staging(target: Path, in_place: bool) -> Iterator[Path]:
             staging.chmod(target.stat().st_mode & 0o7777)
         yield staging
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        remove_folder(staging)
         if held is not None:
             os.close(held)
 
@@ -110,7 +109,7 @@ def _remove_abandoned(parent: Path, mark: str) -> None:
         if _is_staging(name) and name.startswith(f".groundswift.{mark}."):
             held = _lock(parent / name, wait=False)
             if held is not None:
-                shutil.rmtree(parent / name, ignore_errors=True)
+                remove_folder(parent / name)
                 os.close(held)
 
 
@@ -131,7 +130,7 @@ def _move(staging: Path, target: Path, own_files: frozenset[str]) -> None:
         except OSError:
             os.rename(old, target)
             raise
-        shutil.rmtree(old, ignore_errors=True)
+        remove_folder(old)
     with suppress(OSError):
         sync(target.parent)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,10 +61,24 @@ def _claim(temporary: Path, target: Path) -> None:
         os.replace(temporary, target)
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and what it holds, as far as that can be removed."""
+    try:
+        for name in os.listdir(folder):
+            os.unlink(folder / name)
+        os.rmdir(folder)
+    except FileNotFoundError:
+        return
+    except OSError:  # it holds folders
+        from shutil import rmtree  # a millisecond
+
+        rmtree(folder, ignore_errors=True)
+
+
 def _remove(path: Path) -> None:
     """Remove a file or folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        remove_folder(path)
     else:
         with suppress(FileNotFoundError, NotADirectoryError):
             path.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Set
 from operator import attrgetter
@@ -48,6 +47,8 @@ def read_coco(path: str | Path, needs_images: bool = True) -> CocoFile:
 
 def _read_lenient(path: str | Path, text: bytes, needs_images: bool) -> CocoFile:
     """Python's own writer leaves NaN and Infinity in JSON: read those, so that the check can name the box; or say where JSON ends."""
+    import json
+
     try:
         return convert(json.loads(text.decode("utf-8-sig")), CocoFile, needs_images)
     except msgspec.ValidationError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +101,8 @@ def _decoded(path: str | Path) -> list[CocoResult]:
         raise error_at(path, str(error), expected) from None
     except msgspec.DecodeError as error:
         problem = str(error)
+    import json
+
     try:  # Python's own writer leaves NaN and Infinity in JSON: read those, so that the check can name the prediction
         return msgspec.convert(json.loads(text), list[CocoResult])
     except msgspec.ValidationError as error:

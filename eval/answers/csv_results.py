@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from groundswift.csv_files import table_records
 from groundswift.errors import error_at
 from groundswift.urls import shown
 
@@ -27,6 +26,8 @@ def read_table(path: str | Path, kind: type) -> Iterator[tuple[int, Any]]:
 
     `answer` is the true one. Raises GroundswiftError where it is not such a table.
     """
+    from groundswift.csv_files import table_records
+
     name = shown(path)
     for number, cells in table_records(str(path), NEEDED, EXPECTED):
         where = f"{name}:{number}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from groundswift.atomic_write import new_folder, staged, write_together, write_whole
+from groundswift.atomic_write import new_folder, remove_folder, staged, write_together, write_whole
 from groundswift.errors import GroundswiftError
 
 EARLIER = b"an earlier file\n"
@@ -192,3 +192,23 @@ def test_whole_files_are_written_in_one_place_only():
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (node.value.id, node.attr) in MOVES:
                     found.setdefault(name, set()).add(node.attr)
     assert found == ELSEWHERE
+
+
+@pytest.mark.parametrize("names", [[], ["a", "b"], ["a", "inner/b"]])
+def test_a_folder_is_removed_with_what_it_holds(tmp_path, names):
+    folder = tmp_path / "folder"
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    remove_folder(folder)
+    assert not folder.exists()
+
+
+def test_a_link_in_a_folder_is_removed_and_not_its_target(tmp_path):
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "a").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "link").symlink_to(tmp_path / "target")
+    remove_folder(tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+    assert (tmp_path / "target" / "a").exists()

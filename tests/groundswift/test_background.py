@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 from threading import Event
 
 import pytest
 
-from groundswift.background import TURN_S, Background, short_turns
+from groundswift.background import TURN_S, Background, import_numpy, short_turns
 
 
 def test_the_result_is_waited_for():
@@ -29,3 +30,13 @@ def test_short_turns_end_with_their_block():
     with short_turns():
         assert sys.getswitchinterval() == pytest.approx(TURN_S)
     assert sys.getswitchinterval() == before
+
+
+def test_numpy_is_imported_in_a_thread_of_its_own(monkeypatch):
+    threads = []
+    monkeypatch.setitem(sys.modules, "numpy", None)  # an import of it fails
+    monkeypatch.setattr(Background, "_run", lambda self, run=Background._run: (threads.append(threading.current_thread()), run(self)))
+    with pytest.raises(ModuleNotFoundError):
+        import_numpy()
+    assert threads
+    assert threading.main_thread() not in threads
