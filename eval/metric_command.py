@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from groundswift import __version__
-from groundswift.atomic_write import write_whole
+from groundswift.atomic_write import sync_together, write_whole
 from groundswift.background import Background, short_turns
 from groundswift.errors import error_at
 from groundswift.gc_control import rare_collection
@@ -168,12 +168,14 @@ def write(metric: Metric, out: Path, answers: Any, truth: Any, images: Sequence[
         if metric.writes_run:
             document["run"] = ids
             run = Run(out.resolve().name, document, evaluation.curves, [], evaluation.tables, evaluation.plots)
-            write_whole(folder / "run.json", run_chunks(run, items))
+            write_whole(folder / "run.json", run_chunks(run, items), durable=False)
             if metric.options["report"]:
                 from .report.page import write_report
 
                 run.images = list(images)
                 table = metric.table([document])
                 write_report([run], folder / "report.html", metric.options["images"], metric.options["title"], table, place=out)
-        write_whole(folder / "metrics.json", [pretty_json(document)])
-        return (evaluation, document), [name for name in EVALUATION_FILES if (folder / name).exists()]
+        write_whole(folder / "metrics.json", [pretty_json(document)], durable=False)
+        names = [name for name in EVALUATION_FILES if (folder / name).exists()]
+        sync_together(folder / name for name in names)
+        return (evaluation, document), names

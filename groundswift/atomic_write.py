@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from .background import Background
 from .errors import error_at
 
 NAME_KEPT = 50  # characters of a name in that of its temporary file, which has to fit into 255 bytes
@@ -93,7 +94,17 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def write_whole(path: str | Path, lines: Iterable[bytes]) -> None:
+def sync_together(paths: Iterable[Path]) -> None:
+    """Flush files to the disk at the same time, as each only waits for it. Raises GroundswiftError where one cannot be."""
+    running = [(path, Background(partial(sync, path))) for path in paths]
+    for path, work in running:
+        try:
+            work.result()
+        except OSError as error:
+            raise error_at(path, f"cannot be written ({error.strerror})", "a disk that takes it") from None
+
+
+def write_whole(path: str | Path, lines: Iterable[bytes], durable: bool = True) -> None:
     """Write all lines to a file, or leave the earlier file as it was: after an error of `lines`, Ctrl-C or SIGTERM nothing else remains.
 
     The place is checked before the first line is asked for; a link keeps pointing, and its target is replaced. Raises GroundswiftError
@@ -103,7 +114,7 @@ def write_whole(path: str | Path, lines: Iterable[bytes]) -> None:
     check_place(path)
     temporary = temporary_name(target)
     try:
-        with staged(target, temporary), open(temporary, "xb") as out:
+        with staged(target, temporary, durable), open(temporary, "xb") as out:
             out.writelines(lines)
     except OSError as error:
         if error.filename not in (None, str(temporary)):  # some other file, on the way to a line

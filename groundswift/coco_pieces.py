@@ -24,7 +24,8 @@ from .file_guard import regular_size
 from .gc_control import without_collection
 from .storage import local_copy
 
-PIECE = 1 << 20  # bytes: what is decoded together fits into the processor's caches
+PIECE = 1 << 20  # bytes that another process gets at once
+CACHED = 1 << 18  # bytes: what is decoded together fits into the cache of a core
 KEY = b'"annotations"'
 ARRAY = re.compile(KEY + rb"\s*:\s*\[\s*")
 BOUNDARY = re.compile(rb"\}\s*,\s*(?=\{)")
@@ -65,7 +66,7 @@ class Unusual(ValueError):
     """The file cannot be read in pieces: it is broken, or only unusual."""
 
 
-def read_columns(path: str | Path, piece_bytes: int = PIECE) -> FileColumns | None:
+def read_columns(path: str | Path, piece_bytes: int = CACHED) -> FileColumns | None:
     """The file, a path or URL. None where it cannot be read in pieces; `read_coco` says why, or reads it."""
     here = local_copy(path)
     try:

@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from groundswift.atomic_write import new_folder, remove_folder, staged, write_together, write_whole
+from groundswift import atomic_write
+from groundswift.atomic_write import new_folder, remove_folder, staged, sync_together, write_together, write_whole
 from groundswift.errors import GroundswiftError
 
 EARLIER = b"an earlier file\n"
@@ -212,3 +214,26 @@ def test_a_link_in_a_folder_is_removed_and_not_its_target(tmp_path):
     remove_folder(tmp_path / "folder")
     assert not (tmp_path / "folder").exists()
     assert (tmp_path / "target" / "a").exists()
+
+
+def test_files_are_flushed_together(tmp_path, monkeypatch):
+    """Each flush waits until the other one has started."""
+    paths, both = [tmp_path / "a", tmp_path / "b"], threading.Barrier(2, timeout=60)
+    monkeypatch.setattr(atomic_write, "sync", lambda path: both.wait() and None)
+    sync_together(paths)
+    assert both.n_waiting == 0
+    assert not both.broken
+
+
+def test_a_file_that_cannot_be_flushed_is_named(tmp_path):
+    (tmp_path / "a").touch()
+    with pytest.raises(GroundswiftError, match=f"{tmp_path / 'b'}: cannot be written .No such file"):
+        sync_together([tmp_path / "a", tmp_path / "b"])
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_file_is_flushed_unless_somebody_else_does(tmp_path, monkeypatch, durable):
+    flushed = []
+    monkeypatch.setattr(atomic_write, "sync", flushed.append)
+    write_whole(tmp_path / "a", [b"text"], durable)
+    assert bool(flushed) == durable
