@@ -48,7 +48,8 @@ def score(scene: Path, result: str, *more: str, code: int = 0) -> str:
 
 def start(scene: Path, result: str, *more: str, **options) -> subprocess.Popen:
     command = [sys.executable, "-m", "groundswift.cli", "eval", *words(scene, result, *more)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=scene, **options)
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # Python 3.11 leaves a cut file of bytecode on a full disk
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=scene, env=env, **options)
 
 
 def checked(out: Path) -> float:
