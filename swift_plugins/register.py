@@ -20,6 +20,7 @@ from groundswift.swift_plugins.grounding.models.florence2 import model_arches, m
 from groundswift.swift_plugins.grounding.patches import (
     commands,
     cpu_processes,
+    cpu_training,
     lazy_images,
     local_folders,
     merged_adapters,
@@ -44,6 +45,7 @@ PATCHES = patches_of(  # in this order: a later patch wraps an earlier one of th
     row_columns,
     local_folders,
     cpu_processes,
+    cpu_training,
     commands,
     run_record,
     saved_models,
