@@ -37,7 +37,7 @@ LARGEST_ERROR = 1e-3  # of sums of 512 products of normal numbers: 5e-5 in 32 bi
 
 @patch("training_step", Trainer)
 def train_fast_on_cpu(step: Callable[..., Any], self: Trainer, *args: Any, **kwargs: Any) -> Any:
-    """Make one forward and backward pass with the faster products, where there is no accelerator."""
+    """Make one forward and backward pass with the faster products, unless an accelerator makes it."""
     if torch.accelerator.is_available() or wants_stock_products():
         return step(self, *args, **kwargs)
     with fast_products():
