@@ -169,21 +169,26 @@ def items_by_columns(images: list[CocoImage], columns: Columns, ranks: dict[int,
         objects, others = objects[sound[image_of[objects]]], np.flatnonzero(~chosen)
     others = others[np.argsort(image_of[others], kind="stable")]
     ends, other_ends = (np.cumsum(np.bincount(image_of[each], minlength=len(images))) for each in (objects, others))
-    plain, has_whole = np.diff(other_ends, prepend=0) == 0, np.zeros(len(images), bool)
-    sides, owners = [side[objects] for side in (x1, y1, x2, y2)], image_of[objects]
-    for side in sides:
-        has_whole[owners[side == np.floor(side)]] = True
+    plain, sides = np.diff(other_ends, prepend=0) == 0, [side[objects] for side in (x1, y1, x2, y2)]
     return ImageItems(
         images=images,
         plain=plain.tolist(),
         sound=sound.tolist(),
-        has_whole=has_whole.tolist(),
+        has_whole=with_whole_numbers(sides, image_of[objects], len(images)).tolist(),
         ends=ends.tolist(),
         ranks=rank_of[objects],
         boxes_xyxy_px=np.stack(sides, axis=1),
         other_ends=other_ends.tolist(),
         others=columns.at(others),
     )
+
+
+def with_whole_numbers(sides: Sequence[Column], owners: Column, count: int) -> NDArray[np.bool_]:
+    """(count,) whether any side of the boxes of each image is a whole number. `owners`: (N,) the image of each box."""
+    found = np.zeros(count, bool)
+    for side in sides:
+        found[owners[side == np.floor(side)]] = True
+    return found
 
 
 def perhaps_repeated(order: Column, *columns: NDArray) -> NDArray[np.bool_]:
