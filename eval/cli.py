@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads start in 30 ms, and nothing here multiplies matrices
 
@@ -16,23 +17,22 @@ import_numpy()
 from .metric_command import command_of  # noqa: E402
 from .metrics import METRICS  # noqa: E402
 
+OTHERS = {"check-judge": "check_judge", "compare": "compare"}  # subcommands that are not metrics -> module and name of the command
+
 
 class Metrics(click.Group):
     """A subcommand per metric, loaded when it is named; one that cannot be loaded is named in the help, and the others work."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return [*(name.replace("_", "-") for name in METRICS.loaded[0]), "compare"]
+        return [*(name.replace("_", "-") for name in METRICS.loaded[0]), *OTHERS]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         for metric in (name.replace("-", "_"), name):  # a metric that is named with a dash is refused in words
             if metric in METRICS:
                 with without_collection():  # modules stay
                     return command_of(METRICS[metric])
-        if name != "compare":
-            return None
-        from .compare import compare
-
-        return compare
+        module = OTHERS.get(name)
+        return getattr(import_module(f".{module}", __package__), module) if module else None
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_commands(context, formatter)

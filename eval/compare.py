@@ -12,7 +12,7 @@ import click
 from groundswift.atomic_write import write_whole
 from groundswift.errors import GroundswiftError
 
-from .answers.cli_options import FILE
+from .answers.cli_options import FILE, IMAGES
 from .artifacts import compare_folder, pretty_json
 from .checkpoint_curves import curves, steps_of
 from .evaluated_run import NumberTable, Run
@@ -30,7 +30,7 @@ LARGEST_EXTRA = 10**300
 @click.argument("folders", type=FILE, nargs=-1, required=True, metavar="BEFORE_DIR AFTER_DIR ...")
 @click.option("--out", type=FILE, required=True, help="Folder for report.html, report.md and summary.json.")
 @click.option("--names", help="Names of the runs, comma-separated.  [default: the names of the folders]")
-@click.option("--images", type=FILE, help="Folder of the images, for the report.")
+@IMAGES
 @click.option("--title", help="Title of the report.  [default: that of the runs' metric]")
 @click.option("--set", "extras", multiple=True, metavar="KEY=NUMBER", help="Additional number for summary.json; may be repeated.")
 @click.option(

@@ -20,7 +20,7 @@ from groundswift.errors import error_at
 from groundswift.gc_control import rare_collection
 from groundswift.quick_end import allow_quick_end
 
-from .answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there
+from .answers.cli_options import FILE, IMAGES, ON_ERROR, READING_OPTIONS, check_there
 from .artifacts import (
     EVALUATION_FILES,
     check_folder,
@@ -39,7 +39,7 @@ from .metric import Evaluation, Metric, Scoring
 Finished = tuple[Evaluation, dict[str, Any]]  # and the content of metrics.json
 Finish = Callable[[], Finished]
 REPORT_OPTIONS = (
-    click.option("--images", type=FILE, help="Folder of the images, for the report."),
+    IMAGES,
     click.option("--report/--no-report", default=True, show_default=True, help="Write report.html and report.md."),
 )
 

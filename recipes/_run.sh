@@ -183,6 +183,14 @@ serve() {
   RUNS=''
 }
 
+# end_server: end the server of `serve`, so that another one can have its port.
+end_server() {
+  [ -z "$DRY_RUN" ] || return 0
+  kill -TERM -- "-$SERVER" 2> /dev/null || true
+  wait "$SERVER" || true
+  unset 'STARTED[server]'
+}
+
 # start FUNCTION: run a function of the recipe side by side with what follows. What it prints is kept until `finish`, and it has a log of its own.
 start() {
   if [ -n "$DRY_RUN" ]; then

@@ -23,6 +23,9 @@ LIMITS = {  # option -> its help
 MOST_DIGITS = 15  # of a limit in px
 FILE = click.Path(path_type=Path)
 ON_ERROR = click.Choice(["stop", "skip"])
+IMAGES = click.option(
+    "--images", type=FILE, help="Folder of the images, for the report.  [default: of up to 400 images named by whole paths, their folder]"
+)
 TRUTH, COCO_TRUTH = (
     click.option("--gt", "truth_path", type=FILE, required=True, help=text)
     for text in ("File of the ground truth, in the format that the metric reads.", "Ground truth: annotations in COCO format.")

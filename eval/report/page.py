@@ -41,7 +41,7 @@ from .tables import (
     summary,
     warnings_of,
 )
-from .thumbnails import MOST_EMBEDDED, look_for, thumbnail_chunks
+from .thumbnails import MOST_EMBEDDED, common_folder, look_for, thumbnail_chunks
 from .words import both, translated, words
 
 SCRIPTS = ("page_data.js", "words.js", "state.js", "boxes.js", "cards.js", "viewer.js", "page.js")
@@ -236,10 +236,11 @@ def write_report(
     """Write the report of one run, or of several side by side (first to last, as before and after), to `out`, and as Markdown next to it.
 
     `table`: how the metric shows its numbers; `differing`: terms of the protocol that keep the runs from comparing. `place`: the folder
-    where the file will be, if another than now. Images come from `images_dir` / their `file_name`; one that cannot be opened is drawn grey
-    with the reason. Raises GroundswiftError without a run, and where `out` cannot be written.
+    where the file will be, if another than now. Images come from `images_dir` / their `file_name`, by default from their common folder;
+    one that cannot be opened is drawn grey with the reason. Raises GroundswiftError without a run, and where `out` cannot be written.
     """
     report = report_of(runs, title, table, differing)
+    images_dir = images_dir or common_folder(report.shown.files)
     write_whole(out, page_chunks(report, images_dir, way_to(images_dir, place or out.parent)))
     lines = markdown_lines(runs, title, table, differing, report.shown.images)
     write_whole(

@@ -34,6 +34,7 @@ class Look(NamedTuple):
 LOOKS = {400: Look(480, 80, 90_000), 1_500: Look(256, 70, 25_000), 8_000: Look(160, 65, 8_000), 25_000: Look(112, 55, 3_500)}
 LOOK_OF_A_SERVER = Look(256, 75, 60_000)
 MOST_EMBEDDED = max(LOOKS)
+MOST_UNASKED = min(LOOKS)  # images that a report shows where no --images says that it should
 
 
 class Task(NamedTuple):
@@ -47,6 +48,15 @@ class Task(NamedTuple):
 def look_for(count: int) -> Look:
     """How that many images are shown in one file."""
     return next((look for most, look in LOOKS.items() if count <= most), LOOKS[MOST_EMBEDDED])
+
+
+def common_folder(files: Sequence[str]) -> Path | None:
+    """The folder that all images are in; None where one is named without its whole path or is not there, and for so many that their
+    thumbnails take long."""
+    if not 0 < len(files) <= MOST_UNASKED or not all(os.path.isabs(name) and "\0" not in name and os.path.isfile(name) for name in files):
+        return None
+    folder = Path(os.path.commonpath([os.path.dirname(name) for name in files]))
+    return None if folder == Path(folder.anchor) else folder
 
 
 def jpeg(image: Image.Image, look: Look) -> bytes:

@@ -5,7 +5,7 @@
 # Hardware  2 CPU cores, no GPU
 # Memory    1.6 GB, the largest process (2026-11-30, 1d65710)
 # Score     box F1 0.769 before, 0.846 after; choices 0.096 and 0.388; the alarm after 0.6 s; 4 min 8 s, 155 s of CPU time (208 held-out rows; 2026-11-30, 91ff8a3)
-# Tiny      FRAMES=16 VIDEOS=8 STEPS=2 ASKED=2 PARTS="train=0.5 val=0.25 test=0.25" --
+# Tiny      FRAMES=16 VIDEOS=8 STEPS=2 JUDGE_STEPS=60 ASKED=2 PARTS="train=0.5 val=0.25 test=0.25" --
 # Note      the drawn bench has triangles, squares and rings; the rings are the anomaly. The same command continues after a kill
 #
 #   bash recipes/anomaly/demo.sh                # or: make anomaly-demo
@@ -14,15 +14,16 @@ OUT=${OUT:-$(dirname "${BASH_SOURCE[0]}")/../../runs/anomaly-demo}
 # shellcheck source=../_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_run.sh"
 
-MODEL=${MODEL:-$RECIPES/quickstart/model}
+MODEL=${MODEL:-$RECIPES/quickstart/model} # a folder
 FRAMES=${FRAMES:-160} # drawn frames
 VIDEOS=${VIDEOS:-16}  # that they are of
 PARTS=${PARTS:-train=0.7 val=0.1 test=0.2} # of the frames
 STEPS=${STEPS:-60}    # of each stage
 ASKED=${ASKED:-12}    # frames that a served model is asked about; 0: none
+JUDGE_STEPS=${JUDGE_STEPS:-150} # of the training of the judge
 UNTIL=${UNTIL:-watch} # data: stop when the rows are made
 SEED=${SEED:-0}
-PORT=${PORT:-8643}    # of the server that `watch` asks
+PORT=${PORT:-8643}    # of the servers that judge, and that `watch` asks
 WAIT=${WAIT:-300}     # seconds that it may take to load
 
 need swift groundswift python flock
@@ -32,6 +33,8 @@ reopen "$OUT"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" # threads of a model this small wait for each other, above all where the cores have other work
 export HF_HUB_OFFLINE=1 CUDA_VISIBLE_DEVICES='' MIN_PIXELS=3136 MAX_PIXELS=12544 # 4 to 16 image tokens
 SERVED=(--model_type qwen2_vl --template qwen2_vl_grounding --custom_register_path "$PLUGIN")
+ON_CPU=(--torch_dtype float32 --fp16 false --attn_impl sdpa --gradient_checkpointing false --check_model false --report_to none
+  --use_logits_to_keep true --dataloader_num_workers 0)
 QUESTION="Locate every anomaly of these kinds: ring."
 
 # once FILE COMMAND...: run a command that writes FILE whole or not at all, unless FILE is there.
@@ -49,7 +52,7 @@ same_settings() {
     stop "$OUT was begun with $(cat "$OUT/settings.txt"); now $1. Give a new folder: OUT=..., or remove the earlier run: OVERWRITE=1"
 }
 
-same_settings "FRAMES=$FRAMES VIDEOS=$VIDEOS PARTS=$PARTS STEPS=$STEPS ASKED=$ASKED SEED=$SEED options=$*"
+same_settings "FRAMES=$FRAMES VIDEOS=$VIDEOS PARTS=$PARTS STEPS=$STEPS ASKED=$ASKED JUDGE_STEPS=$JUDGE_STEPS SEED=$SEED options=$*"
 BENCH=$OUT/bench/data.yaml
 READ=("$BENCH" --seed "$SEED" --resume)
 step "draw a bench: $FRAMES frames of $VIDEOS videos with YOLO labels, and a clip"
@@ -83,12 +86,15 @@ read -r -a parts <<< "$PARTS"
 once "$OUT/parts/frames.jsonl" groundswift anomaly split "${ROWS[@]}" --parts "${parts[@]}" --near-bits 0 --seed "$SEED" --out "$OUT/parts"
 [ "$UNTIL" != data ] || exit 0
 
+step "a base model that can tell A from B"
+once "$OUT/model" python "$RECIPES/anomaly/own_embeddings.py" "$MODEL" --out "$OUT/model"
+MODEL=$OUT/model
+
 step "train: three stages of $STEPS steps, then merge"
 DATA=$OUT/parts
 show DATA="$DATA" FORM=rows STAGES="1 2 3" EPOCHS=1 REDO= GPUS=1 OVERWRITE= OUT="$OUT/training" MODEL="$MODEL" SEED="$SEED" SAVE_STEPS="$STEPS" \
   bash "$RECIPES/anomaly/qwen2_vl_lora.sh" \
-  --torch_dtype float32 --fp16 false --attn_impl sdpa --gradient_checkpointing false --use_logits_to_keep true --check_model false --report_to none \
-  --lora_rank 32 --lora_alpha 64 --freeze_vit false --freeze_aligner false --learning_rate 2e-3 --dataloader_num_workers 0 \
+  "${ON_CPU[@]}" --lora_rank 32 --lora_alpha 64 --freeze_vit false --freeze_aligner false --learning_rate 2e-3 \
   --per_device_train_batch_size 16 --per_device_eval_batch_size 16 --gradient_accumulation_steps 1 --max_steps "$STEPS" "$@"
 
 step "answer the test rows, before and after"
@@ -96,13 +102,34 @@ for name in before after; do
   model=$MODEL
   [ "$name" = before ] || model=$OUT/training/merged
   once "$OUT/$name.csv" groundswift infer "$DATA/test.1+2+3.jsonl" --model "$model" --model-type qwen2_vl --template qwen2_vl_grounding \
-    --max-new-tokens 80 --logprobs --csv --bom --out "$OUT/$name.jsonl"
+    --max-new-tokens 80 --logprobs --top-logprobs 5 --csv --bom --out "$OUT/$name.jsonl"
 done
 
-step "report"
-for name in before after; do
-  once "$OUT/$name/report.html" groundswift eval anomaly "$OUT/$name.jsonl" --rows "$DATA/test.1+2+3.jsonl" --anomalous yes --normal no --out "$OUT/$name"
-done
+step "train a judge: $JUDGE_STEPS steps on answers to the training questions that are known to be right or wrong"
+KNOWN=("$DATA/train.1+2+3.jsonl" --judge-prompt "$RECIPES/anomaly/judge_prompt.txt" --each 12 --held-out 0.2 --seed "$SEED")
+once "$OUT/judging.jsonl" groundswift eval check-judge "${KNOWN[@]}" --reason --write "$OUT/judging.jsonl"
+if [ -n "$DRY_RUN" ] || [ ! -e "$OUT/judge" ]; then
+  run rm -rf "$OUT/judge.partial"
+  run swift sft --model "$MODEL" "${SERVED[@]}" --dataset "$OUT/judging.jsonl" --split_dataset_ratio 0 \
+    --tuner_type full --freeze_llm false --freeze_vit true --freeze_aligner true "${ON_CPU[@]}" --learning_rate 3e-3 --lr_scheduler_type cosine \
+    --warmup_ratio 0.1 --per_device_train_batch_size 16 --gradient_accumulation_steps 1 --max_steps "$JUDGE_STEPS" --save_steps "$JUDGE_STEPS" \
+    --save_only_model true --logging_steps 25 --seed "$SEED" --output_dir "$OUT/judge.partial" --add_version false
+  run mv "$OUT/judge.partial/checkpoint-$JUDGE_STEPS" "$OUT/judge"
+fi
+
+step "judged report; first the judge itself, on the fifth of these answers that it was not trained on"
+JUDGE=(--judge-url "http://127.0.0.1:$PORT/v1" --judge-model judge --judge-prompt "$RECIPES/anomaly/judge_prompt.txt" --judge-field max_tokens=32)
+REPORTS=("$OUT/judge_checked.json" "$OUT/before/report.html" "$OUT/after/report.html")
+if [ -n "$DRY_RUN" ] || ! ls "${REPORTS[@]}" &> /dev/null; then
+  serve swift deploy --model "$OUT/judge" --served_model_name judge --host 127.0.0.1 --port "$PORT" "${SERVED[@]}"
+  once "$OUT/judge_checked.json" groundswift eval check-judge "${KNOWN[@]}" "${JUDGE[@]}" --judge-cache "$OUT/judge_checked.jsonl" \
+    --out "$OUT/judge_checked.json"
+  for name in before after; do
+    once "$OUT/$name/report.html" groundswift eval anomaly "$OUT/$name.jsonl" --rows "$DATA/test.1+2+3.jsonl" --anomalous yes --normal no \
+      "${JUDGE[@]}" --out "$OUT/$name"
+  done
+  end_server
+fi
 once "$OUT/report.html" groundswift eval compare "$OUT/before" "$OUT/after" --names before,after --title "anomaly demo" --out "$OUT"
 
 step "watch a video: a ring appears after 6 s, for 6 s"
@@ -113,5 +140,5 @@ if [ -n "$DRY_RUN" ] || [ ! -e "$OUT/watch/done" ]; then
     --max-new-tokens 80 --no-page --out "$OUT/watch"
   run touch "$OUT/watch/done"
 fi
-printf '\nrows     %s\ntables   %s\nadapter  %s\nanswers  %s\nreport   %s\nalarms   %s\nlog      %s\n' "$DATA" "$OUT/asked.csv" "$OUT/training" \
-  "$OUT/after.csv" "$OUT/report.html" "$OUT/watch/alarms.jsonl" "$LOG"
+printf '\nrows     %s\ntables   %s\nadapter  %s\nanswers  %s\njudge    %s\nreport   %s\nalarms   %s\nlog      %s\n' "$DATA" "$OUT/asked.csv" "$OUT/training" \
+  "$OUT/after.csv" "$OUT/judge_checked.json" "$OUT/report.html" "$OUT/watch/alarms.jsonl" "$LOG"

@@ -13,7 +13,7 @@ from report_page import image_result, make_run
 
 from groundswift.eval.evaluated_run import OUTCOMES, DrawnBox, ImageResult, Number
 from groundswift.eval.report.image_index import CHUNK, LONGEST_TEXT, PREDICTED, changes, data_of, worst_first
-from groundswift.eval.report.thumbnails import Look, jpeg, look_for
+from groundswift.eval.report.thumbnails import Look, common_folder, jpeg, look_for
 from groundswift.images import OpenedImage
 
 
@@ -91,6 +91,26 @@ def test_without_a_folder_there_are_boxes_and_no_thumbnails(report):
     assert page.block("setup")["images"] is None
     assert 'id="t0"' not in page.html
     assert len(page.block("d0")[0][0]["b"]) == 14
+
+
+def test_images_that_are_named_by_whole_paths_are_shown_without_a_folder(report, images_dir):
+    paths = [images_dir / "deep" / "1.jpg", images_dir / "2.jpg"]
+    paths[0].parent.mkdir()
+    for path in paths:
+        Image.new("RGB", (112, 84)).save(path)
+    run = make_run(images=[ImageResult(n, str(path), (112, 84), "ok", [], [], 0.5) for n, path in enumerate(paths)])
+    page = report(run, folder=None)
+    assert page.block("setup")["images"] == "../images/"
+    assert page.index["hrefs"] == {str(paths[0]): "deep/1.jpg", str(paths[1]): "2.jpg"}
+    assert all(isinstance(text, str) and text for text in page.block("t0"))
+
+
+def test_no_folder_is_taken_for_relative_names_missing_files_or_many(images_dir):
+    path = str(images_dir / "000001.jpg")
+    Image.new("RGB", (9, 9)).save(path)
+    assert common_folder([path]) == images_dir
+    assert [common_folder(files) for files in ([], ["000001.jpg"], [path, f"{path}.gone"], [path, "a\0b"], [path] * 401)] == [None] * 5
+    assert common_folder([path, "/etc/hostname"]) is None
 
 
 def test_a_run_without_an_image_has_null(report):

@@ -86,10 +86,26 @@ def check_demo(out: Path) -> None:
     for name in ("before", "after"):
         assert len((out / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()) == len(rows)
         assert (out / f"{name}.csv").read_bytes().startswith(b"\xef\xbb\xbfsample_id,image,question,")
-        assert {"anomaly_accuracy", "box_f1", "choice"} <= json.loads((out / name / "metrics.json").read_text()).keys()
+        metrics = json.loads((out / name / "metrics.json").read_text())
+        assert {"anomaly_accuracy", "box_f1", "choice", "judge", "substring_agreement"} <= metrics.keys()
+        assert metrics["protocol"]["judges"] == ["judge"]
+        assert (out / name / "disagreements.csv").is_file()
+    check_judge(out)
     assert all(json.loads(line)["text"] for line in (out / "asked.answers.jsonl").open(encoding="utf-8"))
     assert len((out / "watch/verdicts.jsonl").read_text(encoding="utf-8").splitlines()) == 36
     assert (out / "report.html").stat().st_size > 10_000
+
+
+def check_judge(out: Path) -> None:
+    """The judge was asked once about each answer and each known one, and was not trained on those."""
+    kept = [path for path in (out / "judge_checked.jsonl", *out.glob("*.jsonl.judge.jsonl")) if path.read_text(encoding="utf-8")]
+    assert kept, "no verdict"
+    for path in kept:
+        keys = [json.loads(line)["key"] for line in path.open(encoding="utf-8")]
+        assert len(keys) == len(set(keys))
+    trained = [json.loads(line)["messages"][1]["content"] for line in (out / "judging.jsonl").open(encoding="utf-8")]
+    assert {text.split()[-1] for text in trained} == {"yes", "no"}
+    assert json.loads((out / "judge_checked.json").read_text())["protocol"]["held_out"] == 0.2
 
 
 def check_whole_modules(script: str, checkpoint: Path) -> None:
