@@ -86,10 +86,6 @@ read -r -a parts <<< "$PARTS"
 once "$OUT/parts/frames.jsonl" groundswift anomaly split "${ROWS[@]}" --parts "${parts[@]}" --near-bits 0 --seed "$SEED" --out "$OUT/parts"
 [ "$UNTIL" != data ] || exit 0
 
-step "a base model that can tell A from B"
-once "$OUT/model" python "$RECIPES/anomaly/own_embeddings.py" "$MODEL" --out "$OUT/model"
-MODEL=$OUT/model
-
 step "train: three stages of $STEPS steps, then merge"
 DATA=$OUT/parts
 show DATA="$DATA" FORM=rows STAGES="1 2 3" EPOCHS=1 REDO= GPUS=1 OVERWRITE= OUT="$OUT/training" MODEL="$MODEL" SEED="$SEED" SAVE_STEPS="$STEPS" \
@@ -108,9 +104,10 @@ done
 step "train a judge: $JUDGE_STEPS steps on answers to the training questions that are known to be right or wrong"
 KNOWN=("$DATA/train.1+2+3.jsonl" --judge-prompt "$RECIPES/anomaly/judge_prompt.txt" --each 12 --held-out 0.2 --seed "$SEED")
 once "$OUT/judging.jsonl" groundswift eval check-judge "${KNOWN[@]}" --reason --write "$OUT/judging.jsonl"
+once "$OUT/judge_base" python "$RECIPES/anomaly/own_embeddings.py" "$MODEL" --out "$OUT/judge_base" # it cannot tell A from B
 if [ -n "$DRY_RUN" ] || [ ! -e "$OUT/judge" ]; then
   run rm -rf "$OUT/judge.partial"
-  run swift sft --model "$MODEL" "${SERVED[@]}" --dataset "$OUT/judging.jsonl" --split_dataset_ratio 0 \
+  run swift sft --model "$OUT/judge_base" "${SERVED[@]}" --dataset "$OUT/judging.jsonl" --split_dataset_ratio 0 \
     --tuner_type full --freeze_llm false --freeze_vit true --freeze_aligner true "${ON_CPU[@]}" --learning_rate 3e-3 --lr_scheduler_type cosine \
     --warmup_ratio 0.1 --per_device_train_batch_size 16 --gradient_accumulation_steps 1 --max_steps "$JUDGE_STEPS" --save_steps "$JUDGE_STEPS" \
     --save_only_model true --logging_steps 25 --seed "$SEED" --output_dir "$OUT/judge.partial" --add_version false
