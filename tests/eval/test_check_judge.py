@@ -9,11 +9,12 @@ import pytest
 from evaluated import call, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
-from judge_server import judge_server
+from judge_server import completion, judge_server
 from text_rows import asked, text_row
 
 from groundswift.eval.answers.choices import chosen, options_in
 from groundswift.eval.answers.text_rows import Question
+from groundswift.eval.judge.client import verdict_of
 from groundswift.eval.judge.known_answers import KINDS, known_answers
 
 CHOICE = "What is this?\nA. {}\nB. {}\nAnswer with A or B only."
@@ -92,6 +93,16 @@ def test_rows_to_train_on_and_held_out_answers_share_no_prompt(server, tmp_path)
     true_line = 'True answers: ["two squares"]'
     assert {said for prompt, said in trained.items() if true_line in prompt and 'answer: "two squares"' in prompt} <= {"yes"}
     assert {said for prompt, said in trained.items() if true_line in prompt and "ring" in prompt} <= {"no"}
+
+
+def test_the_reason_comes_before_the_verdict_and_does_not_hide_it(tmp_path):
+    rows = [text_row(n, None, truth, "Is it?") for n, truth in enumerate(("no", "two rings", "a square"))]
+    source = write_rows(tmp_path / "rows.jsonl", [asked(row) for row in [*rows, text_row("c", None, "A", CHOICE.format("ring", "square"))]])
+    call("check-judge", source, "--write", tmp_path / "judging.jsonl", "--reason", "--each", 100)
+    replies = [json.loads(line)["messages"][1]["content"] for line in (tmp_path / "judging.jsonl").open()]
+    assert {"A / A: yes", "A / B: no", "two rings / a square: no", "a square / a square: yes", "yes", "no"} <= set(replies)
+    for reply in replies:
+        assert verdict_of(completion(reply)).vote == reply.endswith("yes")
 
 
 def test_a_prompt_without_the_question_that_is_right_of_one_question_and_wrong_of_another_is_dropped(tmp_path):
