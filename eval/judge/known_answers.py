@@ -19,6 +19,7 @@ KINDS = {  # how an answer was made
     "other-form": "the same in another form",
 }
 MOST_OTHERS = 50  # true answers of other questions that are tried for one
+LONGEST_REASON = 24  # characters of a text in a reason
 plain = normalizer(["nfkc", "casefold", "whitespace", "punctuation"])
 
 
@@ -102,10 +103,12 @@ def forms_of(text: str, options: dict[str, str]) -> list[str]:
 def reason_of(known: KnownAnswer) -> str:
     """What the true answer and the given one say, in short, as a judge can write before its verdict: of a choice the two letters.
 
-    Empty where yes or no is among these words: the verdict could not be read after them.
+    A text of more than LONGEST_REASON characters is `...`. Empty where both are, and where yes or no is among these words: the verdict could
+    not be read after them.
     """
-    texts = short_of(known.sample.question.references[0]), known.short
-    return "" if any(contains(plain(text), word) for text in texts for word in ("yes", "no")) else f"{texts[0]} / {texts[1]}: "
+    texts = [text if len(text) <= LONGEST_REASON else "..." for text in (short_of(known.sample.question.references[0]), known.short)]
+    hidden = any(contains(plain(text), word) for text in texts for word in ("yes", "no"))
+    return "" if hidden or texts == ["...", "..."] else f"{texts[0]} / {texts[1]}: "
 
 
 def is_held_out(prompt: str, share: float) -> bool:

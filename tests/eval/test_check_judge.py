@@ -96,11 +96,14 @@ def test_rows_to_train_on_and_held_out_answers_share_no_prompt(server, tmp_path)
 
 
 def test_the_reason_comes_before_the_verdict_and_does_not_hide_it(tmp_path):
-    rows = [text_row(n, None, truth, "Is it?") for n, truth in enumerate(("no", "two rings", "a square"))]
+    rows = [text_row(n, None, truth, "Is it?") for n, truth in enumerate(("no", "two rings", "a square", "a" * 25, "b" * 25))]
     source = write_rows(tmp_path / "rows.jsonl", [asked(row) for row in [*rows, text_row("c", None, "A", CHOICE.format("ring", "square"))]])
     call("check-judge", source, "--write", tmp_path / "judging.jsonl", "--reason", "--each", 100)
     replies = [json.loads(line)["messages"][1]["content"] for line in (tmp_path / "judging.jsonl").open()]
-    assert {"A / A: yes", "A / B: no", "two rings / a square: no", "a square / a square: yes", "yes", "no"} <= set(replies)
+    assert {"A / A: yes", "A / B: no", "two rings / a square: no", "a square / a square: yes", "... / two rings: no", "yes", "no"} <= set(
+        replies
+    )
+    assert not any("... / ..." in reply for reply in replies)
     for reply in replies:
         assert verdict_of(completion(reply)).vote == reply.endswith("yes")
 
