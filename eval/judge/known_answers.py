@@ -103,8 +103,8 @@ def forms_of(text: str, options: dict[str, str]) -> list[str]:
 def reason_of(known: KnownAnswer) -> str:
     """What the true answer and the given one say, in short, as a judge can write before its verdict: of a choice the two letters.
 
-    A text of more than LONGEST_REASON characters is `...`. Empty where both are, and where yes or no is among these words: the verdict could
-    not be read after them.
+    A text of more than LONGEST_REASON characters is `...`. Empty where both are, and where yes or no is among these words: the verdict
+    could not be read after them.
     """
     texts = [text if len(text) <= LONGEST_REASON else "..." for text in (short_of(known.sample.question.references[0]), known.short)]
     hidden = any(contains(plain(text), word) for text in texts for word in ("yes", "no"))
