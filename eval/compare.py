@@ -74,7 +74,7 @@ def compare(
     for run, found in zip(runs[1:], tested, strict=False):
         run.tables = [*paired_tables(found), *run.tables]
     if stepped is not None:
-        runs[-1].plots = [*curves(runs, stepped, table_of(runs).numbers), *runs[-1].plots]
+        runs[0].plots = [*curves(runs, stepped, table_of(runs).numbers), *runs[0].plots]
     with compare_folder(out) as folder:
         write_report(runs, folder / "report.html", images, title or kind.title or kind.name, table_of(runs), differing, out)
         write_whole(folder / "summary.json", [pretty_json(summary)])

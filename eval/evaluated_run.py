@@ -59,7 +59,7 @@ class Curve(msgspec.Struct):
 class Table(msgspec.Struct):
     """A table of the report: cells by row, as many as `columns`; None is undefined.
 
-    `matrix`: counts to be coloured; `columns` and the first cell of each row name its classes. `note`: lines, each translated by itself.
+    `matrix`: counts to be coloured; `columns` and the first cell of each row name its classes. `note`: one, or several.
     """
 
     id: str
@@ -67,7 +67,7 @@ class Table(msgspec.Struct):
     columns: list[str]
     rows: list[list[str | float | None]]
     matrix: bool = False
-    note: str = ""
+    note: str | list[str] = ""
 
 
 class Line(msgspec.Struct, omit_defaults=True):
@@ -82,7 +82,7 @@ class Line(msgspec.Struct, omit_defaults=True):
 class Plot(msgspec.Struct):
     """A plot of the report. `diagonal` draws y = x, as calibration needs. `of_all_runs`: its lines compare runs, and are of none.
 
-    `note`: lines, each translated by itself.
+    `note`: one, or several.
     """
 
     id: str
@@ -92,8 +92,13 @@ class Plot(msgspec.Struct):
     lines: list[Line]
     kind: Literal["line", "bars", "points"] = "line"
     diagonal: bool = False
-    note: str = ""
+    note: str | list[str] = ""
     of_all_runs: bool = False
+
+
+def notes_of(shown: Table | Plot) -> list[str]:
+    """The notes of a table or plot."""
+    return [note for note in ([shown.note] if isinstance(shown.note, str) else shown.note) if note]
 
 
 class Run(msgspec.Struct):

@@ -91,7 +91,7 @@ def verdict_plots(by_stage: Sequence[Group], by_class: Sequence[Group], some: Se
     for ending, title, given, more in (("", "by stage", by_stage, []), ("-classes", "by class", by_class, [OF_CLASS, *some])):
         groups = [group for group in given if all(group.counts())]
         equal = [] if lacking or all(group.has_curve() for group in groups) else [EQUAL]
-        note = "\n".join([NO_CURVE.format(lacking, len(every)) if lacking else DOTS, *equal, *more])
+        note = [NO_CURVE.format(lacking, len(every)) if lacking else DOTS, *equal, *more]
         lines = [[line for group in groups if (line := make(group))] for make in (roc_line, precision_line)]
         plots.append(Plot(f"roc{ending}", f"ROC, {title}", "false positive rate", "true positive rate", lines[0], diagonal=True, note=note))
         plots.append(Plot(f"precision-recall{ending}", f"Precision and recall, {title}", "recall", "precision", lines[1], note=note))
@@ -109,7 +109,7 @@ def roc_table(groups: Sequence[Group], some: Sequence[str] = ()) -> Table:
         numbers = (area(ranked) if ranked else None, *(between or (None, None)), average_precision(ranked) if ranked else None)
         answered = (found / wanted if wanted else None, false / others if others else None)
         rows.append([group.name, float(wanted), float(others), *numbers, *(best or (None, None)), *answered])
-    return Table("roc", "ROC of the verdicts", HEADS, rows, note="\n".join([*ROC_NOTES, *some]))
+    return Table("roc", "ROC of the verdicts", HEADS, rows, note=[*ROC_NOTES, *some])
 
 
 def add_roc(

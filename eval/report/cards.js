@@ -19,7 +19,7 @@ function sortOptions() {
   const found = ["worst", "best", "name", "fn", "fp", "truth"].map((key) => option(key, word(`sort.${key}`)));
   if (runs.length > 1) found.push(option("change", word("sort.change")));
   index.values.forEach((name, place) => {
-    found.push(option(`up:${place}`, word("sort.up", { name })), option(`down:${place}`, word("sort.down", { name })));
+    found.push(option(`up:${place}`, word("sort.up", { name: titled(name) })), option(`down:${place}`, word("sort.down", { name: titled(name) })));
   });
   return found;
 }
@@ -42,7 +42,7 @@ function toolbar() {
   let timer = 0;
   search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => change({ q: search.value }), 180); });
   const outcomeKeys = ["tp", "fn", "fp", "clean", ...(boxBits() & BITS.unknown ? ["unknown"] : [])];
-  const statuses = [option("", word("status.any")), ...index.statuses.map((name) => option(name, name)), option("lost", word("status.lost"))];
+  const statuses = [option("", word("status.any")), ...index.statuses.map((name) => option(name, titled(name))), option("lost", word("status.lost"))];
   const withBoxes = classes.length > 0;
   return [
     withBoxes ? selector("class", word("class"), classOptions()) : null,
@@ -93,9 +93,9 @@ function linesOf(number, run, named = false) {
   if (columns.f1[number] !== null) parts.push(make("b", {}, `F1 ${numberText(columns.f1[number], 2)}`), ` ${columns.tp[number]} TP ${columns.fn[number]} FN ${columns.fp[number]} FP `);
   index.values.slice(0, 2).forEach((name, place) => {
     const value = columns.values[place][number];
-    if (value !== null) parts.push(make("b", {}, `${name} ${numberText(value)}`), " ");
+    if (value !== null) parts.push(make("b", {}, `${titled(name)} ${numberText(value)}`), " ");
   });
-  if (status !== "ok") parts.push(make("span", { class: `status ${status}` }, status));
+  if (status !== "ok") parts.push(make("span", { class: `status ${status}` }, titled(status)));
   return make("div", { class: "line" }, ...parts);
 }
 
@@ -105,7 +105,7 @@ function cardOf(number) {
   const button = make("button", { type: "button", "aria-label": fileOf(number), onclick: () => { openViewer(number); } }, make("div", { class: "views" }, ...canvases));
   const gains = [["fixed", 1], ["regressed", 2]].filter(([, bit]) => index.change[number] & bit);
   return make("article", { class: "card", "data-number": number }, button,
-    make("div", { class: "name", title: fileOf(number) }, fileOf(number), " ", make("span", { class: "quiet" }, `${titleOf(number)}`)),
+    make("div", { class: "name", title: fileOf(number) }, fileOf(number).slice(commonFolder), " ", make("span", { class: "quiet" }, `${titleOf(number)}`)),
     ...runs.map((_, run) => (index.runs[run].status[number] === null ? null : linesOf(number, run, true))),
     runs.length > 1 && gains.length ? make("div", {}, ...gains.map(([key]) => make("span", { class: `tagged ${key}` }, `${word(`change.${key}`)} `))) : null);
 }
@@ -124,7 +124,8 @@ async function fillCard(card, number) {
   all(".said", card).forEach((part) => part.remove());
   const text = views[last] || views.find(Boolean);
   if (text && text.question) card.append(make("div", { class: "said say" }, text.question));
-  if (text && (text.question || !text.boxes.length) && text.response) card.append(make("div", { class: "said say quiet" }, text.response));
+  const truth = text && text.references.length ? ` (${word("truth")}: ${text.references.join(" / ")})` : "";
+  if (text && (text.question || !text.boxes.length) && text.response) card.append(make("div", { class: "said say quiet" }, `${text.response}${truth}`));
   if (note && note[0] !== "no.images") card.append(make("div", { class: "said note" }, word(note[0], note[1])));
 }
 
@@ -150,7 +151,7 @@ async function showImages() {
   const pages = Math.max(1, Math.ceil(chosen.length / state.size));
   state.page = Math.min(state.page, pages);
   const numbers = chosen.slice((state.page - 1) * state.size, state.page * state.size);
-  one("#shown").value = word("shown", { shown: chosen.length.toLocaleString("en"), total: total.toLocaleString("en") });
+  one("#shown").value = word(index.sample ? "shown.rows" : "shown", { shown: chosen.length.toLocaleString("en"), total: total.toLocaleString("en") });
   one("#nothing-shown").hidden = chosen.length > 0;
   one("#pager").replaceChildren(...pager(pages));
   const cards = numbers.map(cardOf);

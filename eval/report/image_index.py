@@ -57,13 +57,15 @@ def is_number(value: Any) -> bool:
 
 
 def measure_of(images: Sequence[ImageResult]) -> str | None:
-    """What tells the worst image: None for F1, else the title of the first value."""
-    return None if any(image.f1 is not None for image in images) else next(iter(value_titles(images)), None)
+    """The title of the first value of those without an F1, which tells the worst of them; None where all have an F1, or no value."""
+    return next(iter(value_titles([image for image in images if image.f1 is None])), None)
 
 
 def measured(image: ImageResult, title: str | None, lower_is_better: bool) -> float | None:
-    """The F1 of an image or, under its title, its value; higher is better. None where undefined."""
-    value = image.f1 if title is None else image.values.get(title)
+    """The F1 of an image or, where it has none, its value under the title; higher is better. None where undefined."""
+    if image.f1 is not None:
+        return image.f1
+    value = image.values.get(title) if title is not None else None
     return (-value if lower_is_better else value) if is_number(value) else None
 
 
@@ -206,9 +208,12 @@ def chunk_count(items: Sequence[object]) -> int:
     return -(-len(items) // CHUNK)
 
 
-def class_names(runs: Sequence[Run]) -> list[str]:
-    """Every class once: those that were evaluated, in their order, then others of curves and boxes."""
-    names = [name for run in runs for name in run.metrics.get("per_class", {})]
+def class_names(runs: Sequence[Run], of_boxes: bool = True) -> list[str]:
+    """Every class once: those that were evaluated, in their order, then others of curves and boxes.
+
+    `of_boxes`: whether `per_class` is of classes of boxes, and not of groups of questions.
+    """
+    names = [name for run in runs for name in (run.metrics.get("per_class", {}) if of_boxes else ())]
     names += [curve.label for run in runs for curve in run.curves if curve.label is not None]
     found = dict.fromkeys(names)
     for box in (box for run in runs for image in run.images for box in chain(image.truth, image.predicted)):

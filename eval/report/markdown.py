@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..evaluated_run import FN, FP, TP, ImageResult, NumberTable, Run
+from ..evaluated_run import FN, FP, TP, ImageResult, NumberTable, Run, notes_of
 from .image_index import tally_of
 from .tables import (
     cell_text,
@@ -96,7 +96,7 @@ def markdown_lines(
     for run in runs:
         for each in run.tables:
             of_run = f": {plain(run.name)}" if len(runs) > 1 else ""
-            yield from (f"## {plain(each.title)}{of_run}", "", *([plain(each.note), ""] if each.note else []))
+            yield from (f"## {plain(each.title)}{of_run}", "", *(line for note in notes_of(each) for line in (plain(note), "")))
             yield from table_lines(each.columns, cell_texts(each.rows))
     if images:
         yield from image_lines(images)

@@ -20,7 +20,7 @@ from groundswift.atomic_write import write_whole
 from groundswift.box_drawing import OUTCOME_COLOURS
 from groundswift.errors import GroundswiftError
 
-from ..evaluated_run import OUTCOMES, NumberTable, Run
+from ..evaluated_run import OUTCOMES, NumberTable, Run, notes_of
 from .curves import curves_of
 from .image_index import CHUNK, Listed, chunk_count, class_names, data_chunk, index_of, listed, measure_of
 from .markdown import markdown_lines
@@ -42,7 +42,7 @@ from .tables import (
     warnings_of,
 )
 from .thumbnails import MOST_EMBEDDED, common_folder, look_for, thumbnail_chunks
-from .words import both, translated, words
+from .words import both, chinese_titles, group_words, translated, words
 
 SCRIPTS = ("page_data.js", "words.js", "state.js", "boxes.js", "cards.js", "viewer.js", "page.js")
 POLICY = "default-src 'none'; img-src {images}; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; connect-src {fetched}"
@@ -63,7 +63,7 @@ def report_of(runs: Sequence[Run], title: str, table: NumberTable, differing: Se
     """A report of one run or several. Raises GroundswiftError without a run."""
     if not runs:
         raise GroundswiftError("no run to report")
-    return Report(runs, title, table, differing, listed(runs, table.numbers), class_names(runs))
+    return Report(runs, title, table, differing, listed(runs, table.numbers), class_names(runs, bool(class_table(runs, table.of_groups))))
 
 
 @cache
@@ -72,7 +72,7 @@ def environment() -> Environment:
     loader = FileSystemLoader(Path(__file__).parent, encoding="utf-8")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(number=number_text, signed=signed_text, defined=defined, plain=plain_text)
-    made.filters.update(cells=cell_texts, largest=largest, numeric=numeric_columns, both=translated)
+    made.filters.update(cells=cell_texts, largest=largest, numeric=numeric_columns, both=translated, group=group_words, notes=notes_of)
     made.globals.update(DASH=DASH, OUTCOME_COLOURS=OUTCOME_COLOURS, both=both)
     return made
 
@@ -106,14 +106,14 @@ def block(id: str, value: Any) -> bytes:
     return b'<script type="application/json" id="%b">%b</script>\n' % (id.encode("ascii"), json_bytes(value))
 
 
-def contents_of(report: Report, has_curves: bool, has_plots: bool) -> list[str]:
+def contents_of(report: Report, has_curves: bool, has_plots: bool, has_classes: bool) -> list[str]:
     """Ids of the sections that the page has."""
     runs = report.runs
     there = {
         "curves": has_curves,
         "plots": has_plots,
         "tables": any(run.tables for run in runs),
-        "classes": any(run.metrics.get("per_class") for run in runs),
+        "classes": has_classes,
         "images": bool(report.shown.images),
     }
     return ["numbers", "warnings", *(name for name, found in there.items() if found), "protocol"]
@@ -121,11 +121,12 @@ def contents_of(report: Report, has_curves: bool, has_plots: bool) -> list[str]:
 
 def order_words(report: Report) -> tuple[str, str]:
     """In which order the images are, in English and Chinese."""
-    title, run = measure_of(report.shown.images), report.runs[-1].name
+    images, run = report.shown.images, report.runs[-1].name
+    title, of_boxes = measure_of(images), any(image.f1 is not None for image in images)
     of_run = both("of.run", run=run) if len(report.runs) > 1 else ("", "")
-    key = "first.order" if title is None else "value.order"
-    texts = zip(both(key, measure="{0}", run="{1}"), of_run, strict=True)
-    english, chinese = (text.replace("{0}", title or "F1").replace("{1}", name) for text, name in texts)
+    key = "value.order" if not of_boxes else "first.order" if title is None else "both.order"
+    texts = zip(both(key, measure="{0}", run="{1}"), of_run, translated(title or "F1"), strict=True)
+    english, chinese = (text.replace("{0}", measure).replace("{1}", name) for text, name, measure in texts)
     return english, chinese
 
 
@@ -133,7 +134,7 @@ def html_of(report: Report, embedded: int, served: bool = False, command: str = 
     """The page up to its data. `embedded`: image files whose thumbnails come with it; `command` shows the others."""
     runs, table = report.runs, report.table
     numbers, curves, plots = metric_rows(runs, table), curves_of(runs, report.classes), drawings_of(runs)
-    headline = [row for row in numbers if row.number.headline]
+    headline, by_class = [row for row in numbers if row.number.headline], class_table(runs, table.of_groups)
     return (
         environment()
         .get_template("report.html")
@@ -142,7 +143,7 @@ def html_of(report: Report, embedded: int, served: bool = False, command: str = 
             policy=policy_of(served),
             run_id=None if len(runs) > 1 else runs[0].metrics.get("run", {}).get("id"),
             runs=runs,
-            contents=contents_of(report, bool(curves.drawings or curves.undefined or curves.points), bool(plots)),
+            contents=contents_of(report, bool(curves.drawings or curves.undefined or curves.points), bool(plots), bool(by_class)),
             summary=summary(runs, headline),
             date=runs[-1].metrics.get("protocol", {}).get("date"),
             differing=report.differing,
@@ -154,7 +155,7 @@ def html_of(report: Report, embedded: int, served: bool = False, command: str = 
             curves=curves,
             plots=plots,
             class_places={name: place for place, name in enumerate(report.classes)},
-            class_table=class_table(runs, table.of_groups),
+            class_table=by_class,
             order=order_words(report),
             embedded=embedded,
             command=command,
@@ -173,6 +174,7 @@ def setup_of(report: Report, images: str | bool | None, images_dir: Path | None,
         "outcomes": OUTCOMES,
         "colours": OUTCOME_COLOURS,
         "words": words(),
+        "titles": chinese_titles(report.shown.by_run),
         "chunk": CHUNK,
         "images": images,
         "thumbnails": thumbnails,

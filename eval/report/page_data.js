@@ -76,6 +76,13 @@ async function decoded(source) {
 }
 
 const fileOf = (number) => index.files[index.file[number]];
+// The length of the folder that all files with an absolute path have in common, which cards do not repeat.
+const commonFolder = index && index.files.length > 1 && index.files.every((name) => /^([/\\]|[A-Za-z]:)/.test(name))
+  ? index.files.reduce((folder, name) => {
+    let length = 0;
+    while (length < folder.length && folder[length] === name[length]) length += 1;
+    return folder.slice(0, length);
+  }).replace(/[^/\\]*$/, "").length : 0;
 const sizeOf = (number) => [index.size[2 * number], index.size[2 * number + 1]];
 const last = runs.length - 1;
 const lastOf = (column, number) => index.runs[last][column][number];

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from itertools import cycle, islice
 from typing import NamedTuple
 
-from ..evaluated_run import Line, Plot, Run
+from ..evaluated_run import Line, Plot, Run, notes_of
 
 WIDTH, HEIGHT = 640, 420
 LEFT, TOP, RIGHT, BOTTOM = 64, 14, 16, 50
 PALETTE = 6  # colours of the style
 DASHES = ("7 4", "2 4", "12 4 2 4")  # of earlier runs, from the last back, in turn, and of the lines of a run when its colours are used up
 TICKS = 5
+MOST_RUNS = 3  # that have their lines in one plot
+ENDS = "Lines of the first and the last of {} runs."
 Range = tuple[float, float]
 
 
@@ -174,7 +176,7 @@ def drawing_of(plots: Sequence[tuple[str, str, Plot]]) -> Drawing:
     for place, (name, dash, line, number) in enumerate(lines):
         titled = Line(f"{name}: {line.label}" if name else line.label, line.x, line.y, line.operating_point_xy)
         drawn.append(drawn_line(titled, first.kind, scale, *style_of(number, dash), (place, len(lines))))
-    notes = dict.fromkeys(note for _, _, plot in plots for note in plot.note.splitlines())
+    notes = dict.fromkeys(note for _, _, plot in plots for note in notes_of(plot))
     key = [(line.style, line.dash, line.title) for line in drawn]
     return Drawing(
         first.id,
@@ -190,11 +192,15 @@ def drawing_of(plots: Sequence[tuple[str, str, Plot]]) -> Drawing:
 
 
 def drawings_of(runs: Sequence[Run]) -> list[Drawing]:
-    """Every plot once, with the lines of all runs that have it."""
-    named = zip(runs, dashes_of(len(runs)), strict=True)
+    """Every plot once, with the lines of all runs that have it; of many runs those of the first and the last."""
+    ends = (0, len(runs) - 1)
     found: dict[str, list[tuple[str, str, Plot]]] = {}
-    for run, dash in named:
+    for place, (run, dash) in enumerate(zip(runs, dashes_of(len(runs)), strict=True)):
         for plot in run.plots:
-            shared = len(runs) < 2 or plot.of_all_runs
-            found.setdefault(plot.id, []).append(("", "", plot) if shared else (run.name, dash, plot))
-    return [drawing_of(plots) for plots in found.values()]
+            if plot.of_all_runs or len(runs) == 1:
+                found.setdefault(plot.id, []).append(("", "", plot))
+            elif place in ends or len(runs) <= MOST_RUNS:
+                found.setdefault(plot.id, []).append((run.name, dash, plot))
+    notes = [ENDS.format(len(runs))] if len(runs) > MOST_RUNS else []
+    drawings = [(plots[0][0], drawing_of(plots)) for plots in found.values()]
+    return [drawing._replace(notes=[*drawing.notes, *notes]) if name else drawing for name, drawing in drawings]

@@ -157,7 +157,8 @@ def total(run: Run, name: str) -> int | None:
 def sizes_of(run: Run) -> dict[str, int | None]:
     """How much a run scored, by what; None where it does not say."""
     counted = {"ground-truth boxes": "truths", "predictions": "predictions", "rows": "rows"}
-    return {"images": len(run.images) or total(run, "samples")} | {name: total(run, key) for name, key in counted.items()}
+    images = len({image.file_name or image.image_id for image in run.images}) or total(run, "samples")
+    return {"images": images} | {name: total(run, key) for name, key in counted.items()}
 
 
 SCALE = {"images": "张图片", "ground-truth boxes": "个真值框", "predictions": "个预测", "rows": "行"}

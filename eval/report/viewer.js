@@ -60,7 +60,7 @@ function sideOf(number, note) {
     const texts = [["question", view.question], ["references", view.references.join("\n")], ["response", view.response]];
     for (const [key, text] of texts) if (text) parts.push(make("h4", {}, word(key)), make("pre", { tabindex: 0 }, text));
     const values = Object.entries(view.values);
-    if (values.length) parts.push(make("h4", {}, word("values")), make("table", {}, make("tbody", {}, ...values.map(([title, value]) => make("tr", {}, make("th", {}, title), make("td", {}, typeof value === "number" ? numberText(value) : value === null ? "–" : String(value)))))));
+    if (values.length) parts.push(make("h4", {}, word("values")), make("table", {}, make("tbody", {}, ...values.map(([title, value]) => make("tr", {}, make("th", {}, titled(title)), make("td", {}, typeof value === "number" ? numberText(value) : value === null ? "–" : titled(String(value))))))));
     if (view.boxes.length) parts.push(boxTable(view));
   });
   return make("div", { class: "side" }, ...parts);

@@ -6,6 +6,9 @@ function word(key, places = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in places ? String(places[name]) : whole));
 }
 
+// A title, a status or a word of the data in the language of the page.
+const titled = (text) => (language === "zh" && setup.titles[text]) || text;
+
 function swap(element, other, read, write) {
   const attribute = `data-zh${other}`;
   if (!element.hasAttribute(`data-en${other}`)) element.setAttribute(`data-en${other}`, read());

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+
+from ..evaluated_run import ImageResult
 
 
 @cache
@@ -44,3 +47,19 @@ def translated(text: str) -> tuple[str, str]:
         return text, text
     other = translated(tail)[1]
     return text, f"{exact[head]}\uff1a{other}" if head in exact else f"{head}: {other}"
+
+
+def chinese_titles(by_run: Iterable[Sequence[ImageResult | None]]) -> dict[str, str]:
+    """The Chinese of what images have: titles of values, words as values, statuses; what has none is absent."""
+    images = [image for images in by_run for image in images if image is not None]
+    titles = dict.fromkeys(title for image in images for title in image.values)
+    found = {title: translated(title)[1] for title in titles}
+    exact, _ = chinese()
+    texts = {value for image in images for value in image.values.values() if isinstance(value, str)} | {image.status for image in images}
+    found |= {text: exact[text] for text in sorted(texts) if text in exact}
+    return {text: other for text, other in found.items() if other != text}
+
+
+def group_words(text: str) -> tuple[str, str]:
+    """The name of a group in English and in Chinese, such as `stage: 2`."""
+    return translated(text) if text == "all" or text.startswith(("stage: ", "class_name: ")) else (text, text)

@@ -270,6 +270,10 @@ def test_both_languages(opened):
     assert view.locator("#images").inner_text() == "图片"
     assert view.locator("#shown").inner_text() == "120 / 120 张图片"
     assert view.evaluate("document.documentElement.lang") == "zh-CN"
+    choose(view, "status", "truncated")
+    assert view.locator(".card .status").all_inner_texts() == ["被截断"]
+    assert "被截断" in view.locator("#filter-status").inner_text()
+    view.click("#reset")
     assert opened("one", view.evaluate("location.hash")).locator("#images").inner_text() == "图片"
     view.click("#language")
     assert view.locator("#images").inner_text() == "Images"

@@ -52,6 +52,19 @@ def test_lines_of_one_plot_look_different():
     assert len({(line.style, line.dash) for line in drawing.lines}) == 14
 
 
+def test_many_runs_have_the_lines_of_the_first_and_the_last():
+    """Of curves of each run; lines over the steps of all runs stay, and come first."""
+    runs = [make_run(f"checkpoint-{number}") for number in range(5)]
+    for run in runs:
+        run.plots = [Plot("roc", "ROC", "", "", [Line("all", [0, 1], [0, 1], operating_point_xy=(0.25, 0.75))])]
+    runs[0].plots.insert(0, Plot("steps", "", "step", "", [Line("F1", [0, 1], [0, 1])], of_all_runs=True))
+    steps, roc = drawings_of(runs)
+    assert (steps.id, [line.title for line in roc.lines]) == ("steps", ["checkpoint-0: all", "checkpoint-4: all"])
+    assert (steps.notes, roc.notes) == ([], ["Lines of the first and the last of 5 runs."])
+    assert roc.lines[0].dots == [Scale((0, 1), (0, 1)).place(0.25, 0.75)], "the operating point"
+    assert [line.title for line in drawings_of(runs[:3])[1].lines] == [f"checkpoint-{number}: all" for number in range(3)]
+
+
 @pytest.mark.parametrize(
     ("low", "high", "ticks"), [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0, 320, [0, 100, 200, 300]), (-3, 4, [-2, 0, 2, 4]), (1e-9, 5e-9, 5)]
 )

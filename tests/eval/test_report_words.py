@@ -11,7 +11,7 @@ from test_captions import CAPTIONS, rows_of
 from test_parity import CAT, answer, parity
 
 from groundswift.eval.count_ids import COUNTS, GROUPS, TITLES
-from groundswift.eval.evaluated_run import Run
+from groundswift.eval.evaluated_run import Run, Table
 from groundswift.eval.metrics import METRICS
 from groundswift.eval.parity.comparison import NUMBERS
 from groundswift.eval.report import page
@@ -95,3 +95,47 @@ def test_images_beyond_the_limit_are_counted_with_the_command_that_shows_them(tm
     said = "3 of 5 images have no thumbnail in this file, which holds the first 2. All are shown by: groundswift browse scored --images "
     assert said in html
     assert f"&#39;{tmp_path / 'my images'}&#39;" in html
+
+
+def question_run(name: str, wrong: int) -> Run:
+    """Two questions to each of 3 images, whose first value is 0 in `wrong` of them, and a row of boxes with its F1; groups by stage."""
+    from report_page import image_result, make_run
+
+    images = [image_result(number, f1=None, status="truncated" if number == 5 else "ok") for number in range(6)]
+    for number, image in enumerate(images):
+        image.truth, image.predicted, image.sample_id, image.file_name = [], [], f"q{number}", f"/data/set/video{number // 2}/f.jpg"
+        image.values = {"exact match": float(number >= wrong), "verdict": "anomaly", "chosen": "B"}
+    images += [image_result(9, f1=0.5)]
+    images[-1].sample_id = "boxes"
+    run = make_run(name, images, labels=(), curves=[])
+    run.metrics["per_class"] = {"stage: 2": {"exact": 0.5, "samples": 6}}
+    run.tables = [Table("groups", "Groups", ["group", "exact match"], [["stage: 2", 0.5], ["all", 0.5], ["shift: normal", 0.5]])]
+    return run
+
+
+def test_questions_are_counted_ordered_and_named_in_both_languages(report):
+    page = report(question_run("a", 2))
+    assert "on 4 images." in page.text(), "files, not questions"
+    assert "Worst first, by F1 or exact match, then by false negatives" in page.text()
+    assert page.index["sample"][:3] == ["q0", "q1", "boxes"], "wrong answers before a box of F1 0.5"
+    setup = page.block("setup")
+    words = {"exact match": "完全匹配", "verdict": "判断", "anomaly": "异常", "chosen": "所选", "ok": "正常读取", "truncated": "被截断"}
+    assert setup["titles"] == words, "of cards: not the chosen letter, which is of the data"
+    assert setup["classes"] == ["star"], "groups of questions are not classes of boxes"
+    assert ("a", {"href": "#classes"}) not in page.elements, "a section that is not there"
+    heads = re.findall(r'<th scope="row"><span data-zh="([^"]*)">', page.html.split('id="table-groups"')[1].split("</table>")[0])
+    assert heads == ["阶段：2", "全部", "shift: normal"]
+
+
+def test_every_kind_of_word_of_an_anomaly_report_has_chinese(tmp_path):
+    """Titles of plots and tables, legends, notes, heads of groups: what does not come from the data."""
+    from test_anomaly import WORDS
+    from test_verdict_roc import drawn_rows
+
+    call("anomaly", write_rows(tmp_path / "r.jsonl", drawn_rows()), *WORDS, "--out", tmp_path / "out")
+    html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    parts = [html[html.index(f'id="{id}"') : html.index("</section>", html.index(f'id="{id}"'))] for id in ("plots", "tables")]
+    texts = [text for part in parts for text in re.findall(r'data-zh="([^"]*)"', part)]
+    assert len(texts) > 60
+    names = re.compile(r"AUROC|AP|F1-max|TPR|FPR|ROC|ANLS|[A-Z0-9 .-]*")
+    assert [text for text in texts if not CHINESE.search(text) and not names.fullmatch(text)] == []
