@@ -36,8 +36,8 @@ def curves(runs: Sequence[Run], steps: Sequence[int], numbers: Sequence[Number])
     x, headline = [float(step) for step in sorted(steps)], [number for number in numbers if number.headline]
     plots = [plot_of("checkpoints", "Checkpoints", [Line(each.title, x, values(ordered, each.key)) for each in headline])]
     groups = {title: groups_of(runs, prefix) for prefix, title in KINDS.items()}
-    for number in headline:
-        for title, names in groups.items():
+    for title, names in groups.items():
+        for number in headline:
             lines = defined([Line(name, x, values(ordered, number.key, name)) for name in names])
             note = SOME.format(MOST, len(lines)) if len(lines) > MOST else ""
             id = f"checkpoints-{number.key}-{title.split()[-1]}"

@@ -92,9 +92,12 @@ def undefined(found: Sequence[Verdict | None]) -> list[dict[str, str]]:
     return [{"id": "roc-undefined", "message": NO_SCORES.format(lacking=lacking, verdicts=len(verdicts))}] if lacking else []
 
 
-def word(said: bool | None) -> str:
-    """A verdict as the report shows it."""
-    return "unreadable" if said is None else "anomaly" if said else "normal"
+def shown_verdict(verdict: Verdict) -> dict[str, float | str | None]:
+    """A verdict as the report shows it: what the answer says, what that is by the truth, and the score."""
+    kind = ("false", "true")[verdict.said == verdict.is_anomaly], ("negative", "positive")[bool(verdict.said)]
+    said = "unreadable" if verdict.said is None else "anomaly" if verdict.said else "normal"
+    shown = {"verdict": said, "verdict outcome": " ".join(kind) if verdict.said is not None else said}
+    return shown | ({} if verdict.score is None else {"verdict score": f"{verdict.score:.3f}"})
 
 
 def verdict_columns(found: Sequence[Verdict | None]) -> dict[str, Any]:

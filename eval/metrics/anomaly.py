@@ -45,7 +45,7 @@ from ..protocols import mmad
 from ..roc_interval import TERM
 from ..text_metric import Scored
 from ..verdict_numbers import NUMBERS as VERDICTS
-from ..verdict_numbers import class_numbers, undefined, verdict_columns, word
+from ..verdict_numbers import class_numbers, shown_verdict, undefined, verdict_columns
 from ..verdict_plots import add_roc
 from .question_answering import QuestionAnswering, options_of_command
 
@@ -101,6 +101,7 @@ class Anomaly(QuestionAnswering):
     rules: Rules | None = None
     boxes: Located | None = None
     asking_boxes = 0
+    samples_read: Sequence[TextSample] | None = None  # those of which the verdicts are known
     interval_units = "frames (source_image), or images or videos, or samples without one"
 
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:
@@ -148,7 +149,9 @@ class Anomaly(QuestionAnswering):
 
     def find_verdicts(self, samples: Sequence[TextSample]) -> None:
         """Read the verdicts. Raises GroundswiftError where answers are declared and no question asks for one."""
-        rules = self.declared()
+        if samples is self.samples_read:
+            return
+        rules, self.samples_read = self.declared(), samples
         self.asking = [bool(rules.anomalous) and rules.asks(texts_of(sample), sample.question.text) for sample in samples]
         if rules.anomalous and samples and not any(self.asking):
             patterns = ", ".join(f"{name}={pattern}" for name, pattern in rules.asked_by)
@@ -161,9 +164,7 @@ class Anomaly(QuestionAnswering):
         self.find_verdicts(samples)
         found = self.verdicts_found
         columns = scored.columns | (verdict_columns(found) if self.declared().anomalous else {})
-        shown = [
-            {**each, **({"verdict": word(verdict.said)} if verdict else {})} for each, verdict in zip(scored.shown, found, strict=True)
-        ]
+        shown = [each | (shown_verdict(verdict) if verdict else {}) for each, verdict in zip(scored.shown, found, strict=True)]
         return Scored(columns, shown, {**(scored.counts or {}), **verdict_counts(samples, self.asking, found)}, scored.tables)
 
     def unit_of(self, sample: TextSample, place: int) -> Hashable:

@@ -7,7 +7,7 @@ difference is at least as large. The interval is a paired bootstrap: images are 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain
 
 import msgspec
@@ -164,16 +164,18 @@ def _difference(values: tuple[Values, Values]) -> list[float]:
 
 
 def _add_values(found: Paired, pairs: Sequence[tuple[ImageResult, ImageResult]], numbers: Sequence[Number]) -> None:
-    """The tests of a metric of samples: means of the numbers that each sample has, swapped by image. Samples of boxes have none."""
-    pairs = [pair for pair in pairs if all(each.values for each in pair)] or pairs
-    titles = [title for title in pairs[0][0].values if all(_numeric(each, title) for both in pairs for each in both)]
+    """The tests of a metric of samples: means of what samples have in both runs, swapped by image. Samples of boxes have none."""
+    found.images = len({_unit(one) for one, _ in pairs})
     lower = {number.title for number in numbers if not number.higher_is_better}
+    titles = list(dict.fromkeys(title for one, _ in pairs for title in one.values))
+    having = {title: [pair for pair in pairs if all(_numeric(each, title) for each in pair)] for title in titles}
+    titles = [title for title in titles if having[title]]
     for title in titles:
-        sums: dict[int, list[float]] = {}
-        for one, two in pairs:
-            sums.setdefault(one.image_id, []).append(float(two.values[title]) - float(one.values[title]))
-        found.differences.append(_mean_difference(title, pairs, sums))
-    for one, two in pairs if titles else ():
+        sums: dict[Hashable, list[float]] = {}
+        for one, two in having[title]:
+            sums.setdefault(_unit(one), []).append(float(two.values[title]) - float(one.values[title]))
+        found.differences.append(_mean_difference(title, having[title], sums))
+    for one, two in having[titles[0]] if titles else ():
         change = (float(two.values[titles[0]]) - float(one.values[titles[0]])) * (-1 if titles[0] in lower else 1)
         if change:
             changed = Changed(one.image_id, one.file_name, sample_id=one.sample_id, question=one.question)
@@ -190,11 +192,16 @@ def _name_means(found: Paired, numbers: Sequence[Number], runs: tuple[Run, Run])
             each.number += MEAN
 
 
+def _unit(result: ImageResult) -> Hashable:
+    """What the samples of one image or video have in common."""
+    return result.file_name if result.sample_id is not None and result.file_name else result.image_id
+
+
 def _numeric(result: ImageResult, title: str) -> bool:
     return isinstance(result.values.get(title), (int, float))
 
 
-def _mean_difference(title: str, pairs: Sequence[tuple[ImageResult, ImageResult]], sums: dict[int, list[float]]) -> Difference:
+def _mean_difference(title: str, pairs: Sequence[tuple[ImageResult, ImageResult]], sums: dict[Hashable, list[float]]) -> Difference:
     """The difference of a mean over samples."""
     first, other = (exact_mean(np.array([both[run].values[title] for both in pairs], dtype=float)) for run in (0, 1))
     of_images = np.sort([sum(sorted(each)) for each in sums.values()])

@@ -18,7 +18,7 @@ def paired_tables(found: Paired) -> list[Table]:
     )
     tables = [Table("paired", f"{found.first} and {found.other}", columns, rows, note=found.refused or note)]
     for name, changes in (("fixed", found.fixed), ("regressed", found.regressed)):
-        shown = [[each.image_id, each.file_name, each.label or each.question, _place(each)] for each in changes[:MOST_SHOWN]]
+        shown = [[_id(each), each.file_name, each.label or each.question, _place(each)] for each in changes[:MOST_SHOWN]]
         title = f"{name.capitalize()} in {found.other}: {len(changes)}"
         tables.append(
             Table(
@@ -42,6 +42,11 @@ def paired_lines(found: Paired) -> list[str]:
         between = "" if each.interval is None else f" [{each.interval[0]:+.3f}, {each.interval[1]:+.3f}]"
         lines.append(f"{head}: {each.number} {each.first:.3f} and {each.other:.3f}, {each.difference:+.3f}{between}, p = {each.p:.3f}")
     return [*lines, f"{head}: {len(found.fixed)} fixed, {len(found.regressed)} regressed (paired.json)"]
+
+
+def _id(changed: Changed) -> int | str:
+    """The image, or the sample of a run of questions."""
+    return changed.image_id if changed.sample_id is None else str(changed.sample_id)
 
 
 def _place(changed: Changed) -> str | None:

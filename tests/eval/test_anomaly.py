@@ -65,6 +65,9 @@ def test_the_numbers_of_verdicts_are_those_of_their_table(tmp_path):
     assert found["per_class"]["stage: 3"]["anomaly_f1"] == found["anomaly_f1"]
     assert found["protocol"]["anomalous"] == "yes, 有"
     assert found["images"][1]["values"]["verdict"] == "anomaly"
+    said = [image["values"]["verdict outcome"] for image in found["images"]]
+    assert said[:4] == ["true positive", "true positive", "false negative", "unreadable"]
+    assert said[4:] == ["true negative", "true negative", "false positive", "unreadable"]
 
 
 def test_a_class_is_compared_with_normal_images_of_its_name_or_of_none(tmp_path):
@@ -142,6 +145,7 @@ def test_roc_is_of_the_first_token(tmp_path):
     found = scored("anomaly", tmp_path, rows, *WORDS)
     assert found["anomaly_auroc"] == pytest.approx(0.75), "0.75 and 0.4 against 0.1 and an answer in words"
     assert found["warnings"] == []
+    assert [image["values"]["verdict score"] for image in found["images"]] == ["0.750", "0.250", "0.100", "0.700"]
     run = json.loads(next(tmp_path.glob("scored-*/run.json")).read_text())
     assert [plot["id"] for plot in run["plots"]] == ["roc", "precision-recall"]
 

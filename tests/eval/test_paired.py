@@ -96,7 +96,7 @@ def test_what_has_no_test(change, reason):
 
 def samples(name: str, values: list[float]) -> Run:
     images = [
-        ImageResult(number // 2, f"{number}.jpg", (9, 9), "ok", [], [], sample_id=number, question=f"q{number}", values={"CER": value})
+        ImageResult(number, f"{number // 2}.jpg", (9, 9), "ok", [], [], sample_id=number, question=f"q{number}", values={"CER": value})
         for number, value in enumerate(values)
     ]
     return Run(name, {}, [], images)
@@ -108,6 +108,18 @@ def test_metrics_of_samples_compare_their_values():
     assert (difference.number, difference.first, difference.other) == ("CER", pytest.approx(2.3 / 6), pytest.approx(1.1 / 6))
     assert difference.p == pytest.approx(2 / 4, abs=0.05)  # images have -0.5, -0.7 and 0.0: of 4 swaps the 2 equal ones
     assert [each.sample_id for each in found.regressed] == [0, 1, 3, 4]  # a rate of errors, whose direction only its metric states
+    assert found.images == 3
+
+
+def test_a_number_of_some_samples_is_compared_over_those():
+    """As of verdicts among other questions: the mean is that of the run; a number that one run lacks is compared where both have it."""
+    first, other = samples("a", [0.5, 0.1, 0.4, 0.9]), samples("b", [0.1, 0.0, 0.4, 0.2])
+    for run, values in ((first, {1: 0.0, 3: 1.0}), (other, {1: 1.0, 3: 1.0, 2: 0.0})):
+        for place, value in values.items():
+            run.images[place].values["verdict accuracy"] = value
+    tests = {each.number: each for each in paired(first, other).differences}
+    assert (tests["verdict accuracy"].first, tests["verdict accuracy"].other) == (0.5, 1.0)
+    assert list(tests) == ["CER", "verdict accuracy"]
 
 
 def score(folder: Path, name: str, rows: list[dict]) -> Path:

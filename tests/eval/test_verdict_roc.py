@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from groundswift.eval import bootstrap
 from groundswift.eval.answers.verdicts import Verdict
 from groundswift.eval.evaluated_run import Line
 from groundswift.eval.roc import Ranked, area, average_precision, best_f1, curve_of, precision_curve, thinned
-from groundswift.eval.roc_interval import auroc_interval
+from groundswift.eval.roc_interval import Z, auroc_interval
 from groundswift.eval.run_check import read_run
 from groundswift.eval.verdict_numbers import class_numbers, verdict_columns
 from groundswift.eval.verdict_plots import MOST, Group, largest_classes, roc_line
@@ -53,6 +54,7 @@ def test_numbers_are_those_of_their_definitions(samples):
     assert across == sorted(across)
     assert up == sorted(up)
     assert float(np.sum(np.diff(recall) * np.array(precisions)[1:])) == pytest.approx(precision), "the area below the line"
+    assert recall[1::2] == sorted(set(recall[1::2])), "a threshold that finds nothing new is not a step"
     assert float(np.trapezoid(up, across)) == pytest.approx(area(ranked))
 
 
@@ -123,6 +125,10 @@ def test_rows_of_one_frame_are_one_cluster(samples, chance):
     chance.shuffle(shuffled)
     assert auroc_interval(*columns(shuffled)) == found, "bit for bit"
     assert auroc_interval(*columns(samples + samples)) == pytest.approx(found, abs=1e-9), "a frame asked twice tells nothing new"
+
+
+def test_the_level_is_that_of_the_other_intervals():
+    assert NormalDist().inv_cdf((1 + bootstrap.LEVEL) / 2) == pytest.approx(Z, abs=1e-12)
 
 
 def test_scores_that_separate_have_no_interval():
