@@ -191,16 +191,19 @@ def grouped(facts: Facts) -> Grouping:
     distinct, node = np.unique(np.frombuffer(facts.keys, np.uint64), return_inverse=True)
     starts = np.cumsum(counts) - counts
     several = np.flatnonzero(counts > 1)
-    root = joined(len(distinct), (node[starts[row] : starts[row] + counts[row]].tolist() for row in several.tolist()))
+    root = np.arange(len(distinct))
+    if len(several):
+        root = joined(len(distinct), (node[starts[row] : starts[row] + counts[row]].tolist() for row in several.tolist()))
     of_row = root[node[starts]]
-    _, first, number = np.unique(of_row, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    of_row = rank[number]
-    media_rows = np.repeat(np.frombuffer(facts.has_media, np.uint8).astype(bool), counts)
-    of_link = np.repeat(of_row, counts)
-    _, link = np.unique(node[media_rows], return_index=True)
-    return Grouping(of_row, of_link[media_rows][link], len(first))
+    first = np.empty(len(distinct), np.int64)  # row of each root: of several values for a place, numpy keeps the last
+    first[of_row[::-1]] = np.arange(len(of_row))[::-1]
+    first = first[of_row]
+    number = np.cumsum(first == np.arange(len(of_row))) - 1
+    of_row = number[first]
+    group, is_media = np.empty(len(distinct), np.int64), np.zeros(len(distinct), bool)
+    group[node] = np.repeat(of_row, counts)
+    is_media[node[np.repeat(np.frombuffer(facts.has_media, np.uint8).astype(bool), counts)]] = True
+    return Grouping(of_row, group[is_media], int(number[-1]) + 1)
 
 
 def joined(size: int, together: Iterable[list[int]]) -> NDArray[np.int64]:

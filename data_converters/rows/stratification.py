@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush, heapreplace
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +31,9 @@ def stratified(groups: NDArray[np.int64], labels: NDArray[np.int64], targets: Se
     total = sum(targets)
     turn = np.empty(total, np.int64)
     turn[permuted(total, seed)] = np.arange(total)
-    members = groups[np.lexsort((turn[groups], labels))].tolist()  # label by label, in the order of their turn
+    members = groups[np.lexsort((turn[groups], labels))]  # label by label, in the order of their turn
     state = _Spread(groups, labels, targets)
-    ends, parts = np.cumsum(state.left).tolist(), [-1] * total
+    ends, parts = np.cumsum(state.left).tolist(), np.full(total, -1)
     queue = [(count, label) for label, count in enumerate(state.left) if count]
     heapify(queue)
     while queue:
@@ -41,16 +42,14 @@ def stratified(groups: NDArray[np.int64], labels: NDArray[np.int64], targets: Se
             continue
         rest = members[ends[label - 1] if label else 0 : ends[label]]
         if len(rest) > count:  # others have their part already
-            rest = [group for group in rest if parts[group] < 0]
-        chosen = state.parts_for(label, len(rest))
-        for group, part in zip(rest, chosen, strict=True):
-            parts[group] = part
+            rest = rest[parts[rest] < 0]
+        parts[rest] = chosen = state.parts_for(label, count)
         others = state.count(rest, chosen) if state.has_shared[label] else ()
         state.left[label] = 0
         for other in others:
             if state.left[other]:
                 heappush(queue, (state.left[other], other))
-    return np.array(parts)
+    return parts
 
 
 class _Spread:
@@ -74,11 +73,16 @@ class _Spread:
     def parts_for(self, label: int, count: int) -> list[int]:
         """The parts of the `count` groups of a class that are left: each the one that lacks most of it, among equals the one with most
         room. The last ones go to parts that have none of the class, where there are no more of them than such parts."""
-        base, total, parts = label * self.width, self.total, []
+        base, total = label * self.width, self.total
         held = self.held[base : base + self.width]
         queue = [(-self.wanted[base + part], -room, part) for part, room in enumerate(self.free) if room]
+        parts = self._first_parts(queue, count - len(queue)) if count > MANY else []
+        for part, taken in enumerate(np.bincount(parts, minlength=self.width).tolist()) if parts else ():
+            held[part] |= taken > 0
+            queue = [(lack + taken * total, room + taken, each) if each == part else (lack, room, each) for lack, room, each in queue]
+        queue = [each for each in queue if each[1]]
         heapify(queue)
-        for left in range(count, 0, -1):
+        for left in range(count - len(parts), 0, -1):
             chosen = queue[0]
             if left <= len(queue):
                 lacking = [each for each in queue if not held[each[2]]]
@@ -101,9 +105,19 @@ class _Spread:
             self.free[part] -= 1
         return parts
 
-    def count(self, groups: Sequence[int], parts: Sequence[int]) -> set[int]:
+    def _first_parts(self, queue: Sequence[tuple[int, int, int]], count: int) -> list[int]:
+        """The parts of the first groups of a class, the smallest of `queue` each time, whose lack then grows by `total`.
+
+        So every part comes once in each round of `total`, from its first to its last, and their order within a round never changes.
+        """
+        rounds = [(lack // self.total, lack % self.total, room - lack // self.total, room, part) for lack, room, part in queue]
+        rounds.sort(key=itemgetter(1, 2, 4))
+        keys = [(start + np.arange(min(-room, count))) * len(rounds) + place for place, (start, _, _, room, _) in enumerate(rounds)]
+        return np.array([part for *_, part in rounds])[np.sort(np.concatenate(keys))[:count] % len(rounds)].tolist()
+
+    def count(self, groups: NDArray[np.int64], parts: Sequence[int]) -> set[int]:
         """Count groups that have got their parts. Returns the classes that they have."""
-        return self._count_many(groups, parts) if len(groups) > MANY else self._count_few(groups, parts)
+        return self._count_many(groups, parts) if len(groups) > MANY else self._count_few(groups.tolist(), parts)
 
     def _count_few(self, groups: Sequence[int], parts: Sequence[int]) -> set[int]:
         labels, starts, left, wanted, held = self._labels, self._starts, self.left, self.wanted, self.held
@@ -117,9 +131,9 @@ class _Spread:
                 touched.add(label)
         return touched
 
-    def _count_many(self, groups: Sequence[int], parts: Sequence[int]) -> set[int]:
+    def _count_many(self, groups: NDArray[np.int64], parts: Sequence[int]) -> set[int]:
         starts = self.starts[groups]
-        counts = self.starts[np.add(groups, 1)] - starts
+        counts = self.starts[groups + 1] - starts
         firsts = np.cumsum(counts) - counts
         labels = self.labels[np.repeat(starts - firsts, counts) + np.arange(counts.sum())]
         places, times = np.unique(labels * self.width + np.repeat(parts, counts), return_counts=True)
