@@ -7,7 +7,7 @@ import os
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from io import BytesIO
@@ -154,12 +154,15 @@ def _untyped(line: Line, start: int, index: LineIndex, log: IssueLog) -> Iterato
 
 
 class Copier:
-    """Reads rows of an indexed file as they are, in any order. Raises GroundswiftError if the file has changed since."""
+    """Reads rows of an indexed file as they are, in any order. Raises GroundswiftError if the file has changed since.
+
+    `number`: of the open file, for the system.
+    """
 
     def __init__(self, index: LineIndex, open_files: ExitStack) -> None:
         self.index = index
         try:
-            self._file = open_files.enter_context(index.file.open("rb", buffering=0)).fileno()
+            self.number = open_files.enter_context(index.file.open("rb", buffering=0)).fileno()
         except OSError as error:
             raise self._unreadable(error) from None
         self.check()
@@ -175,7 +178,7 @@ class Copier:
     def read(self, start: int, size: int) -> bytes:
         """Some bytes of the file. Raises GroundswiftError where it has fewer."""
         try:
-            raw = os.pread(self._file, size, start)
+            raw = os.pread(self.number, size, start)
         except OSError as error:
             raise self._unreadable(error) from None
         if len(raw) != size:
@@ -227,15 +230,22 @@ def _read_rows(copiers: Sequence[Copier], files: NDArray[np.integer], starts: ND
     """Some rows, each with its line break: at once where they follow each other in a file."""
     ends = starts + sizes
     span = int(ends[-1] - starts[0])
-    if len(np.unique(files)) == 1 and (starts[1:] >= ends[:-1]).all() and span <= 2 * CHUNK:
+    if (files == files[0]).all() and (starts[1:] >= ends[:-1]).all() and span <= 2 * CHUNK:
         data, first = copiers[int(files[0])].read(int(starts[0]), span), int(starts[0])
         lines = [data[start:end] for start, end in zip((starts - first).tolist(), (ends - first).tolist(), strict=True)]
-    elif len(copiers) == 1:
-        lines = list(map(copiers[0].read, starts.tolist(), sizes.tolist()))
     else:
-        read = [copier.read for copier in copiers]
-        lines = [read[file](start, size) for file, start, size in zip(files.tolist(), starts.tolist(), sizes.tolist(), strict=True)]
+        lines = _read_each(copiers, files.tolist(), starts.tolist(), sizes.tolist())
     return [line if line[-1] == LINE_BREAK else line + b"\n" for line in lines]
+
+
+def _read_each(copiers: Sequence[Copier], files: Sequence[int], starts: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
+    """Some rows, each at its place."""
+    numbers = [copier.number for copier in copiers]
+    with suppress(OSError):
+        lines = list(map(os.pread, map(numbers.__getitem__, files), sizes, starts))
+        if list(map(len, lines)) == sizes:
+            return lines
+    return [copiers[file].read(start, size) for file, start, size in zip(files, starts, sizes, strict=True)]  # and say what is wrong
 
 
 def has_both_types(indexes: Iterable[LineIndex]) -> bool:

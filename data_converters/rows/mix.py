@@ -179,11 +179,19 @@ def _indexed(index: LineIndex, log: IssueLog, progress: Progress) -> array:
         for found in json_rows(index, log, progress, Messages(question_key)):
             if isinstance(found, TypedRun):
                 index.add_run(found)
-                keys.extend(map(row_key, found.lines, found.said, found.sample_ids))
+                keys.extend(row_keys(found))
             else:
                 index.add(found)
                 keys.append(row_key(found.raw, question_key(RowView.of(found.row)), found.sample_id))
     return keys
+
+
+def row_keys(run: TypedRun) -> list[int]:
+    """`row_key` of each row of a run."""
+    sample_ids = run.sample_ids
+    if set(map(type, sample_ids)) == {int}:
+        return [id_key(question, number) & MASK for question, number in zip(run.said, sample_ids, strict=True)]
+    return list(map(row_key, run.lines, run.said, sample_ids))
 
 
 def row_key(line: bytes, question: int, sample_id: object) -> int:
@@ -200,6 +208,8 @@ def question_key(view: RowView) -> int:
 
 def shared_keys(keys: Sequence[Sequence[int]], examples: int = Tally.EXAMPLES) -> tuple[int, list[tuple[int, int]]]:
     """(number of keys in two files or more, (file, row) of the first ones). A key twice in one file does not count."""
+    if len(keys) == 1:
+        return 0, []
     once = [np.unique(np.asarray(each, dtype=np.uint64), return_index=True) for each in keys]
     files = np.repeat(np.arange(len(once)), [len(values) for values, _ in once])
     rows = np.concatenate([places for _, places in once])

@@ -140,11 +140,11 @@ def _add_keys(facts: Facts, keys: list[int], counts: list[int], found: JsonRow |
 
 def _add_labels(facts: Facts, labels: Sequence[Sequence[str]], log: IssueLog) -> None:
     """Add the labels of some rows; beyond MOST_LABELS, new ones are counted only."""
-    every, number_of = list(chain.from_iterable(labels)), facts.names.__getitem__
+    number_of = facts.names.__getitem__
     try:
-        numbers = list(map(number_of, every))
+        numbers = list(map(number_of, chain.from_iterable(labels)))
     except KeyError:
-        _name(facts, every, log)
+        _name(facts, list(chain.from_iterable(labels)), log)
         labels = [list(filter(facts.names.__contains__, each)) for each in labels]
         numbers = list(map(number_of, chain.from_iterable(labels)))
     facts.labels.extend(numbers)
