@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundswift.errors import GroundswiftError
-from groundswift.gc_control import without_collection
 from groundswift.row_view import RowView, image_source, short
 
 from ..issues import Issue, IssueLog
@@ -58,12 +57,11 @@ class Grouping(NamedTuple):
 def facts_of(path: str, same_content: bool, log: IssueLog, progress: Progress) -> Facts:
     """The first pass, with media compared as in `MediaKeys`. Raises GroundswiftError for a file that is missing, empty, or with issues."""
     facts, media = Facts(LineIndex.of(path)), MediaKeys(same_content)
-    with without_collection():
-        for found in json_rows(facts.index, log, progress, Messages(label_of_box)):
-            if isinstance(found, TypedRun):
-                _add(facts, found, contents_of(found), media, log)
-            elif content := content_of(RowView.of(found.row), f"{facts.index.path}:{found.number}", log):
-                _add(facts, found, content, media, log)
+    for found in json_rows(facts.index, log, progress, Messages(label_of_box)):
+        if isinstance(found, TypedRun):
+            _add(facts, found, contents_of(found), media, log)
+        elif content := content_of(RowView.of(found.row), f"{facts.index.path}:{found.number}", log):
+            _add(facts, found, content, media, log)
     facts.index.settle(log)
     return facts
 

@@ -31,7 +31,7 @@ def stratified(groups: NDArray[np.int64], labels: NDArray[np.int64], targets: Se
     total = sum(targets)
     turn = np.empty(total, np.int64)
     turn[permuted(total, seed)] = np.arange(total)
-    members = groups[np.lexsort((turn[groups], labels))]  # label by label, in the order of their turn
+    members = groups[np.argsort(labels * total + turn[groups])]  # label by label, in the order of their turn
     state = _Spread(groups, labels, targets)
     ends, parts = np.cumsum(state.left).tolist(), np.full(total, -1)
     queue = [(count, label) for label, count in enumerate(state.left) if count]

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from groundswift.errors import error_at
+from groundswift.gc_control import without_collection
 from groundswift.terminal import one_line
 
 from ..issues import IssueLog
@@ -53,7 +54,7 @@ def bytes_bar(paths: Sequence[str], what: str) -> Any:
 
 def first_pass(paths: Sequence[str], plan: Callable[[Progress], Plan]) -> Plan:
     """Plan with a progress bar over the bytes of the files."""
-    with bytes_bar(paths, "read") as bar:
+    with bytes_bar(paths, "read") as bar, without_collection():  # which leaves no cycles, and many small objects
         return plan(bar.update)
 
 
