@@ -1,22 +1,22 @@
 """How time and memory grow with the number of boxes: whole commands on one process, from 1,000 boxes to 10 million, with a plot.
 
-    python benchmarks/growth.py                                   # up to 10 million boxes, about 8 minutes
+    python benchmarks/growth.py                                   # up to 10 million boxes, about 8 minutes and 10 GB
     python benchmarks/growth.py --most 100000 --plot docs/images/growth.svg
+    python benchmarks/growth.py --least 1000000 --only "eval coco-map"
 
-Images have ten boxes each; referring rows, which are converted as a stream, have one. The exponent is the slope of log(CPU seconds) over
-log(boxes) between the two largest sizes: 1 is linear. Memory is the peak of the process.
+Images have ten boxes each; referring rows, which are converted as a stream, have one, and stop at a million: ten would take three minutes.
+The exponent is the slope of log(CPU seconds) over log(boxes) between the two largest sizes: 1 is linear. Memory is the peak of the process.
 """
 
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from builds import TREE, environment
+from builds import TREE, printed_json
 from convert import write_rows
 from eval_map import write_data
 from measure import JSON, options_of, show
@@ -30,18 +30,34 @@ COMMANDS = {  # in this order: the rows of the first are read by others
     "lint": ["lint", "rows.jsonl", *ALONE],
     "mix": ["mix", "rows.jsonl", "--out", "mixed.jsonl"],
     "split": ["split", "rows.jsonl", "--out", "parts", "--parts", "train=0.9", "val=0.1"],
-    "eval coco-map": ["eval", "coco-map", "result.jsonl", "--gt", "truth.json", "--family", "qwen2_vl", "--no-report", "--out", "scored"],
+    "eval coco-map": [
+        "eval",
+        "coco-map",
+        "result.jsonl",
+        "--gt",
+        "truth.json",
+        "--family",
+        "qwen2_vl",
+        "--no-report",
+        "--workers",
+        "1",
+        "--out",
+        "scored",
+    ],
 }
+MOST = {"convert refcoco-hub": 1_000_000}  # boxes of a command, where it takes too long with more
+FIRST = ("convert coco", {"lint", "mix", "split"})  # whose rows the others need
 CODE = """
-import sys, time
-sys.path.insert(0, sys.argv.pop(1))
+import contextlib, json, os, sys, time
+benchmarks, folder = sys.argv[1:3]
+del sys.argv[1:3]
+sys.path.insert(0, benchmarks)
 from measure import peak_bytes
 from groundswift.cli import main
-try:
+os.chdir(folder)
+with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(SystemExit):
     main(standalone_mode=False)
-except SystemExit:
-    pass
-print(time.process_time(), peak_bytes(), file=sys.stderr)
+print(json.dumps({"cpu_s": time.process_time(), "bytes": peak_bytes()}))
 """
 Point = dict[str, float]  # boxes, cpu_s, bytes
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b")
@@ -50,24 +66,21 @@ WIDTH, HEIGHT, LEFT, TOP = 330, 250, 62, 34  # px of one diagram, and of the mar
 
 def measured(folder: Path, words: list[str]) -> Point:
     """CPU seconds and peak memory of one command. Raises SystemExit where it fails."""
-    command = [sys.executable, "-c", CODE, str(Path(__file__).parent), *words]
-    done = subprocess.run(command, cwd=folder, env=environment(TREE), capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    seconds, size = done.stderr.split()[-2:]
-    return {"cpu_s": float(seconds), "bytes": int(size)}
+    return printed_json([sys.executable, "-c", CODE, str(Path(__file__).parent), str(folder), *words], TREE)
 
 
-def grown(most: int, least: int) -> dict[str, list[Point]]:
+def grown(most: int, least: int, only: Sequence[str]) -> dict[str, list[Point]]:
     """By command: a point for each power of ten of boxes."""
-    result: dict[str, list[Point]] = {name: [] for name in COMMANDS}
-    sizes = [10**power for power in range(round(math.log10(least)), round(math.log10(most)) + 1)]
-    for boxes in tqdm(sizes, unit="size"):
+    result: dict[str, list[Point]] = {name: [] for name in COMMANDS if name in only}
+    needed = {*only, *([FIRST[0]] if FIRST[1] & {*only} else [])}
+    for boxes in tqdm([10**power for power in range(round(math.log10(least)), round(math.log10(most)) + 1)], unit="size"):
         with tempfile.TemporaryDirectory() as name:
             write_data(Path(name), boxes // 10, boxes)
-            write_rows(Path(name, "hub.jsonl"), boxes)
-            for command, words in COMMANDS.items():
-                result[command].append({"boxes": boxes, **measured(Path(name), words)})
+            for command in (each for each in COMMANDS if each in needed and boxes <= MOST.get(each, boxes)):
+                if "hub.jsonl" in COMMANDS[command]:
+                    write_rows(Path(name, "hub.jsonl"), boxes)
+                point = {"boxes": boxes, **measured(Path(name), COMMANDS[command])}
+                result.get(command, []).append(point)
     return result
 
 
@@ -131,15 +144,18 @@ def main() -> int:
         __doc__,
         least={"type": int, "default": SMALLEST, "help": "boxes of the smallest size, a power of ten (default: %(default)s)"},
         most={"type": int, "default": LARGEST, "help": "boxes of the largest size, a power of ten (default: %(default)s)"},
+        only={"nargs": "+", "choices": list(COMMANDS), "default": list(COMMANDS), "help": "commands (default: all)"},
         plot={"type": Path, "metavar": "FILE.svg", "help": "write the plot"},
         json=JSON,
     )
-    result = grown(options.most, options.least)
+    result = grown(options.most, options.least, options.only)
     if options.plot:
         options.plot.write_text(plot(result), encoding="utf-8")
-    lines = [f"{'':20}" + "".join(f"{int(point['boxes']):>22,}" for point in next(iter(result.values()))) + "  exponent of time, memory"]
+    sizes = [int(point["boxes"]) for point in max(result.values(), key=len)]
+    lines = [f"{'':20}" + "".join(f"{boxes:>22,}" for boxes in sizes) + "  exponent of time, memory"]
     for name, points in result.items():
         cells = "".join(f"{point['cpu_s']:>11.2f} s{point['bytes'] / 1e6:>6.0f} MB" for point in points)
+        cells = cells.ljust(22 * len(sizes))
         lines.append(f"{name:20}{cells}{exponent(points):>10.2f}{exponent(points, 'bytes'):>8.2f}")
     show(result, options.json, lines)
     return 0

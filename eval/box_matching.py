@@ -30,6 +30,11 @@ def default_limit(truth: Truth) -> int:
     return COCO_LIMIT if truth.federated is None else LVIS_LIMIT
 
 
+def most_members(groups: NDArray[np.int64]) -> int:
+    """How many members the largest group has."""
+    return int(np.unique(groups, return_counts=True)[1].max(initial=0))
+
+
 def within_limit(truth: Truth, predictions: Predictions, max_detections: int) -> NDArray[np.bool_]:
     """(N,) whether a prediction is among the best scored of its image and class, or with federated truth of its image.
 
@@ -38,7 +43,7 @@ def within_limit(truth: Truth, predictions: Predictions, max_detections: int) ->
     groups = predictions.image_index
     if truth.federated is None:
         groups = groups * max(len(truth.category_ids), 1) + predictions.category_index
-    if len(groups) == 0 or np.unique(groups, return_counts=True)[1].max() <= max_detections:  # as nearly always
+    if most_members(groups) <= max_detections:  # as nearly always
         return np.ones(len(groups), dtype=bool)
     order = np.lexsort((-predictions.scores, groups))
     rank = np.arange(len(order)) - np.searchsorted(groups[order], groups[order], side="left")

@@ -25,6 +25,15 @@ class Pairs(NamedTuple):
     def take(self, chosen: NDArray) -> Pairs:
         return Pairs(*(column[chosen] for column in self))
 
+    def among(self, kept: NDArray[np.int64], count: int) -> Pairs:
+        """Those of some of `count` predictions, which are then numbered by their place in `kept`."""
+        if len(kept) == count:
+            return self
+        places = np.full(count, -1)
+        places[kept] = np.arange(len(kept))
+        found = self._replace(prediction=places[self.prediction])
+        return found.take(np.flatnonzero(found.prediction >= 0))
+
 
 def groups_of(truth: Truth, boxes: Truth | Predictions) -> NDArray[np.int64]:
     """(N,) one number for each image and class."""

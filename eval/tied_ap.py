@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .answers.to_boxes import Predictions
 from .box_matching import IOU_THRESHOLDS, IS_FP, IS_NOT_COUNTED, IS_TP, default_limit
-from .close_pairs import groups_of
+from .close_pairs import Pairs, groups_of
 from .ground_truth import Truth
 from .precision_recall import RECALLS, Points, numbers_of, points_of, summed_precision, within_classes
 from .tied_matching import Found, chosen, counting, false_does_not_count, find_matches, outside_of
@@ -35,12 +35,20 @@ class Tied(NamedTuple):
     outcomes: NDArray[np.uint8]
 
 
-def tied(truth: Truth, predictions: Predictions, max_detections: int, limits: Sequence[int] = (), areas: Sequence[str] = ("all",)) -> Tied:
-    """Match and accumulate. `limits`: further ones, of recall in the first area range."""
-    kept = counting(truth, predictions, max_detections)
-    counted = predictions if len(kept) == len(predictions.scores) else chosen(predictions, kept)
+def tied(
+    truth: Truth,
+    predictions: Predictions,
+    max_detections: int,
+    limits: Sequence[int] = (),
+    areas: Sequence[str] = ("all",),
+    near: Pairs | None = None,
+) -> Tied:
+    """Match and accumulate. `limits`: further ones, of recall in the first area range. `near`: `near_pairs`, where they are known."""
+    kept = counting(truth, predictions, max_detections, near)
+    counted = chosen(predictions, kept)
     ignored, no_false = outside_of(truth.areas_px2, areas) | truth.is_crowd, false_does_not_count(truth, counted, areas)
-    found = find_matches(truth, counted, IOU_THRESHOLDS, ignored)
+    pairs = None if near is None else near.among(kept, len(predictions.scores))
+    found = find_matches(truth, counted, IOU_THRESHOLDS, ignored, near=pairs)
     points, ap, recall = points_of(counted.category_index, counted.scores), {}, {}
     of_points = numbers_of(points)
     for at, area in enumerate(areas):
@@ -50,7 +58,7 @@ def tied(truth: Truth, predictions: Predictions, max_detections: int, limits: Se
         ap[area] = summed_precision(points, within_classes(points, true), within_classes(points, false), wanted) / len(RECALLS)
         recall[area, max_detections] = recall_of_classes(_of_classes(points, true, len(wanted)), wanted)
     for limit in set(limits) - {max_detections}:
-        true = _true_positives_at(limit, truth, predictions, kept, found, ignored)
+        true = _true_positives_at(limit, truth, predictions, kept, found, ignored, near)
         wanted = np.bincount(truth.category_index[~ignored[0]], minlength=len(truth.category_ids))
         recall[areas[0], limit] = recall_of_classes(true, wanted)
     return Tied(ap, recall, counted.scores, _outcomes(found, ignored[0], no_false[0]))
@@ -97,19 +105,29 @@ def _of_classes(points: Points, counts: NDArray[np.int64], classes: int) -> NDAr
 
 
 def _true_positives_at(
-    limit: int, truth: Truth, predictions: Predictions, kept: NDArray[np.int64], found: Found, ignored: NDArray[np.bool_]
+    limit: int,
+    truth: Truth,
+    predictions: Predictions,
+    kept: NDArray[np.int64],
+    found: Found,
+    ignored: NDArray[np.bool_],
+    near: Pairs | None,
 ) -> NDArray[np.int64]:
     """(T, K) matches with another limit: only images and classes that lose or gain predictions are matched again."""
     here, classes = np.zeros((2, len(predictions.scores)), bool), len(truth.category_ids)
-    here[0, kept], here[1, counting(truth, predictions, limit)] = True, True
+    here[0, kept], here[1, counting(truth, predictions, limit, near)] = True, True
+    if (here[0] == here[1]).all():
+        return true_positives(found, 0, ignored, predictions.category_index[kept], classes)
     groups = groups_of(truth, predictions)
     again = np.isin(groups, groups[here[0] != here[1]])
     pairs, others = ~again[kept[found.pairs.prediction]], ~again[kept[found.others]]
     same = Found(found.pairs.take(pairs), found.levels[pairs], found.others[others], found.matched[:, :, others])
     true = true_positives(same, 0, ignored, predictions.category_index[kept], classes)
     if again.any():
-        part = chosen(predictions, np.flatnonzero(again & here[1]))
-        true = true + true_positives(find_matches(truth, part, IOU_THRESHOLDS, ignored[:1]), 0, ignored, part.category_index, classes)
+        some = np.flatnonzero(again & here[1])
+        part, pairs = chosen(predictions, some), None if near is None else near.among(some, len(again))
+        more = find_matches(truth, part, IOU_THRESHOLDS, ignored[:1], near=pairs)
+        true = true + true_positives(more, 0, ignored, part.category_index, classes)
     return true
 
 

@@ -19,15 +19,13 @@ from .answers.to_boxes import Predictions
 from .box_matching import (
     IOU_THRESHOLD,
     IOU_THRESHOLDS,
-    IS_CROWD,
-    IS_FN,
     IS_FP,
     IS_NOT_COUNTED,
     IS_TP,
     default_limit,
     exhaustive,
     looked_for,
-    within_limit,
+    most_members,
 )
 from .close_pairs import Pairs, close_pairs, groups_of, members_of
 from .ground_truth import Truth
@@ -48,32 +46,33 @@ class Matches(NamedTuple):
     objects: NDArray[np.bool_]
 
 
-def counting(truth: Truth, predictions: Predictions, max_detections: int | None = None) -> NDArray[np.int64]:
+def counting(truth: Truth, predictions: Predictions, max_detections: int | None = None, near: Pairs | None = None) -> NDArray[np.int64]:
     """The indices of the predictions that count: of classes that were looked for, and in the limit of an image and class (LVIS: image).
 
-    Of equal scores at the limit those that fit worst count: the lowest best IoU, then by coordinates.
+    Of equal scores at the limit those that fit worst count: the lowest best IoU, then by coordinates. `near`: the pairs of at least
+    IoU 0.5, where they are known.
     """
     known = np.flatnonzero(looked_for(truth, predictions)) if truth.federated is not None else np.arange(len(predictions.scores))
     limit = max_detections or default_limit(truth)
     groups = predictions.image_index if truth.federated is not None else groups_of(truth, predictions)
-    full = np.flatnonzero(members_of(groups) > limit)
-    if not len(full):
+    if most_members(groups) <= limit:
         return known
+    full = np.flatnonzero(members_of(groups) > limit)
+    pairs = close_pairs(truth, chosen(predictions, full), IOU_THRESHOLD) if near is None else near.among(full, len(predictions.scores))
     part, groups = chosen(predictions, full), groups[full]
     x, y, width, height = part.boxes_xywh_px.T
     names = name_ranks(truth)[part.category_index]
-    order = np.lexsort((height, width, y, x, names, _best_iou(truth, part), -part.scores, groups))
+    order = np.lexsort((height, width, y, x, names, _best_iou(truth, len(full), pairs), -part.scores, groups))
     rank = np.arange(len(order)) - np.searchsorted(groups[order], groups[order], side="left")
     kept = np.ones(len(predictions.scores), dtype=bool)
     kept[full[order[rank >= limit]]] = False
     return known[kept[known]]
 
 
-def _best_iou(truth: Truth, predictions: Predictions) -> NDArray[np.float64]:
+def _best_iou(truth: Truth, count: int, pairs: Pairs) -> NDArray[np.float64]:
     """(N,) the highest IoU with an object of the image and class other than crowds; 0 below 0.5, where nothing matches."""
-    pairs = close_pairs(truth, predictions, IOU_THRESHOLD)
     pairs = pairs.take(np.flatnonzero(~truth.is_crowd[pairs.object]))
-    best = np.zeros(len(predictions.scores))
+    best = np.zeros(count)
     np.maximum.at(best, pairs.prediction, pairs.iou)
     return best
 
@@ -84,7 +83,9 @@ def name_ranks(truth: Truth) -> NDArray[np.int64]:
 
 
 def chosen(predictions: Predictions, indices: NDArray) -> Predictions:
-    """Some of the predictions."""
+    """Some of the predictions, by index and in order."""
+    if len(indices) == len(predictions.scores):
+        return predictions
     columns = predictions.image_index, predictions.category_index, predictions.boxes_xywh_px, predictions.scores
     return Predictions(*(column[indices] for column in columns))
 
@@ -122,11 +123,17 @@ def false_does_not_count(truth: Truth, predictions: Predictions, areas: Sequence
 
 
 def find_matches(
-    truth: Truth, predictions: Predictions, thresholds: Sequence[float], ignored: NDArray[np.bool_], as_listed: bool = False
+    truth: Truth,
+    predictions: Predictions,
+    thresholds: Sequence[float],
+    ignored: NDArray[np.bool_],
+    as_listed: bool = False,
+    near: Pairs | None = None,
 ) -> Found:
-    """Match predictions, all of which count, with the objects that are ignored (A, G) in each area range."""
+    """Match predictions, all of which count, with the objects that are ignored (A, G) in each area range. `near`: their pairs from the
+    lowest threshold on, where they are known."""
     least = np.minimum(np.array(thresholds), NEARLY_ONE)
-    found = close_pairs(truth, predictions, min(least, default=NEARLY_ONE))
+    found = close_pairs(truth, predictions, min(least, default=NEARLY_ONE)) if near is None else near
     first = np.flatnonzero(np.diff(found.prediction, prepend=-1))
     single = np.repeat(np.diff(first, append=len(found.iou)) == 1, np.diff(first, append=len(found.iou)))
     single &= np.bincount(found.object, minlength=len(truth.is_crowd))[found.object] == 1
@@ -165,21 +172,6 @@ def match(
         codes = of_objects[number][matched[number]] if len(truth.is_crowd) else unmatched[number]
         outcomes[number] = np.where(matched[number] >= 0, codes, unmatched[number])
     return Matches(outcomes, matched, ~ignored)
-
-
-def listed_outcomes(truth: Truth, predictions: Predictions, limit: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """`box_matching.outcomes` at IoU 0.5, several times as fast: of the ground truth's boxes, and of the predictions."""
-    known, within = looked_for(truth, predictions), within_limit(truth, predictions, limit)
-    kept = np.flatnonzero(known & within)
-    counted = predictions if len(kept) == len(known) else chosen(predictions, kept)
-    found = match(truth, counted, [IOU_THRESHOLD], as_listed=True)
-    codes, matched = found.outcomes[0, 0], found.truth[0, 0]
-    of_truth = np.where(truth.is_crowd, np.uint8(IS_CROWD), np.uint8(IS_FN))
-    of_truth[matched[codes == IS_TP]] = IS_TP
-    of_predictions = np.where(known & exhaustive(truth, predictions), np.uint8(IS_FP), np.uint8(IS_NOT_COUNTED))
-    hit = np.flatnonzero(matched >= 0)
-    of_predictions[kept[hit]] = np.where(codes[hit] == IS_TP, np.uint8(IS_TP), np.uint8(IS_CROWD))
-    return of_truth, of_predictions
 
 
 def _ranked(truth: Truth, predictions: Predictions, found: Pairs, having: NDArray[np.int64], as_listed: bool) -> tuple[Pairs, list[int]]:

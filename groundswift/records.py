@@ -149,22 +149,29 @@ def read_jsonl(path: str | Path, row_type: type, checked: type | None = None) ->
     The file is local or a URL. Blank lines and a byte order mark are skipped. `checked`: a narrower type, for the lines that fit it.
     Raises GroundswiftError where the file cannot be read.
     """
-    decode = _decoder_of(row_type, checked)
     copy, path = local_copy(path), shown(path)
     try:
         with open(copy, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if number == 1:
-                    line = line.removeprefix(codecs.BOM_UTF8)
-                if line.isspace() or not line:
-                    continue
-                try:
-                    yield number, decode(line)
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                    where = f"{path}:{number}"
-                    if not line.endswith(b"\n") and str(error).startswith(CUT):
-                        yield number, error_at(where, "the file stops in the middle of this line", "a whole JSON object")
-                    else:
-                        yield number, error_at(where, f"not a row: {no_number(line, error) or error}", "one JSON object per line")
+            yield from rows_of_lines(lines, path, row_type, checked)
     except OSError as error:
         raise error_at(path, f"cannot be read ({error.strerror})") from None
+
+
+def rows_of_lines(
+    lines: Iterable[bytes], path: str | Path, row_type: type, checked: type | None = None, first: int = 1
+) -> Iterator[tuple[int, object | GroundswiftError]]:
+    """`read_jsonl` of some lines of a file; `first`: the number of the first one."""
+    decode = _decoder_of(row_type, checked)
+    for number, line in enumerate(lines, first):
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+        if line.isspace() or not line:
+            continue
+        try:
+            yield number, decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            where = f"{path}:{number}"
+            if not line.endswith(b"\n") and str(error).startswith(CUT):
+                yield number, error_at(where, "the file stops in the middle of this line", "a whole JSON object")
+            else:
+                yield number, error_at(where, f"not a row: {no_number(line, error) or error}", "one JSON object per line")

@@ -18,8 +18,43 @@ from .counts import Counts
 from .protocol import Rules
 
 
+class Parsed(NamedTuple):
+    """The boxes of some answers, parsed by another process: without spans, but with their scores where tokens score them.
+
+    `apart`: the answers whose text and tokens do not match.
+    """
+
+    columns: AnswerColumns
+    scores: NDArray[np.float64] | None = None
+    apart: frozenset[int] = frozenset()
+
+    def among(self, places: Sequence[int]) -> Parsed:
+        """Those of some of the answers, in order."""
+        columns = self.columns
+        if len(places) == len(columns):
+            return self
+        chosen = np.array(places, np.int64)
+        counts, new = np.diff(columns.offsets), {place: number for number, place in enumerate(places)}
+        kept = np.isin(np.repeat(np.arange(len(counts)), counts), chosen)
+        found = AnswerColumns(
+            columns.boxes[kept],
+            columns.label_ids[kept],
+            columns.label_names,
+            columns.spans,
+            np.append(0, np.cumsum(counts[chosen])),
+            columns.statuses[chosen],
+            None if columns.points is None else columns.points[kept],
+            {new[place]: reasons for place, reasons in columns.reasons.items() if place in new},
+        )
+        scores = None if self.scores is None else self.scores[kept]
+        return Parsed(found, scores, frozenset(new[place] for place in self.apart if place in new))
+
+
 class Said(NamedTuple):
-    """One answer: its image, text, tokens where they score it, whether it is known to be truncated, the number of its question, classes."""
+    """One answer: its image, text, tokens where they score it, whether it is known to be truncated, the number of its question, classes.
+
+    `parsed`, `place`: the boxes of some answers, where they are known already, and which of these it is.
+    """
 
     image_index: int
     text: str
@@ -27,6 +62,8 @@ class Said(NamedTuple):
     truncated: bool
     question: int
     asked: tuple[str, ...] | None
+    parsed: Parsed | None = None
+    place: int = 0
 
 
 class BoxColumns(NamedTuple):
@@ -57,7 +94,11 @@ class AnswerBoxes:
     def add(self, said: Said) -> None:
         """Add one answer."""
         self._waiting.append(said)
-        self._characters += len(said.text)
+        self._characters += len(said.text) if said.parsed is None else 0
+
+    def is_apart(self, said: Said) -> bool:
+        """Whether those that wait must be parsed before this one is added: its boxes are known, and theirs are not, or not with them."""
+        return bool(self._waiting) and self._waiting[-1].parsed is not said.parsed
 
     def is_full(self) -> bool:
         """Whether it is time to parse."""
@@ -68,29 +109,45 @@ class AnswerBoxes:
         waiting, self._waiting, self._characters = self._waiting, [], 0
         if not waiting:
             return
-        found = columns_of([said.text for said in waiting], self._grammar, self._limit, [said.truncated for said in waiting])
+        parsed = self._parsed(waiting)
+        found = parsed.columns
         for reasons in found.reasons.values():
             self.counts.reasons.update(reasons)
-        self._parts.append(self._columns(waiting, found))
+        self._parts.append(self._columns(waiting, parsed))
         for said, status in zip(waiting, found.statuses.tolist(), strict=True):
             self.counts.answers[STATUSES[status]] += 1
             yield said, STATUSES[status]
 
-    def _columns(self, waiting: Sequence[Said], found: AnswerColumns) -> BoxColumns:
+    def _parsed(self, waiting: Sequence[Said]) -> Parsed:
+        """The boxes of some answers, with their scores where tokens score them."""
+        if waiting[0].parsed is not None:
+            return waiting[0].parsed.among([said.place for said in waiting])
+        texts = [said.text for said in waiting]
+        found = columns_of(texts, self._grammar, self._limit, [said.truncated for said in waiting])
+        if self.rules.score != "logprob":
+            return Parsed(found)
+        scores, apart = scores_of_answers(texts, [said.tokens for said in waiting], found.spans, found.offsets)
+        return Parsed(found, scores, frozenset(apart))
+
+    def _columns(self, waiting: Sequence[Said], parsed: Parsed) -> BoxColumns:
         """The boxes of some answers; points are dropped."""
+        found, scores = parsed.columns, parsed.scores
         answers = np.repeat(np.arange(len(waiting)), np.diff(found.offsets))
-        boxes, labels, spans = found.boxes, found.label_ids.astype(np.int64), found.spans
+        boxes, labels = found.boxes.astype(np.float64, copy=False), found.label_ids.astype(np.int64)
         if found.points is not None:
             is_point = np.isnan(boxes[:, 0])
             for answer, number in zip(*(column.tolist() for column in np.unique(answers[is_point], return_counts=True)), strict=True):
                 self.counts.dropped.add("point", self.name(waiting[answer].image_index), number)
-            answers, boxes, labels, spans = answers[~is_point], boxes[~is_point], labels[~is_point], spans[~is_point]
+            answers, boxes, labels = answers[~is_point], boxes[~is_point], labels[~is_point]
+            scores = None if scores is None else scores[~is_point]
         offsets = np.searchsorted(answers, np.arange(len(waiting) + 1))
         labels = self._numbered(*self._asked(waiting, labels, list(found.label_names), offsets))
         images, questions = (
             np.array(column, dtype=np.int64) for column in zip(*((each.image_index, each.question) for each in waiting), strict=True)
         )
-        return BoxColumns(images[answers], labels, questions[answers], self._scores(waiting, spans, offsets), boxes)
+        for number in sorted(parsed.apart):
+            self.counts.changed.add("tokens-differ", self.name(waiting[number].image_index))
+        return BoxColumns(images[answers], labels, questions[answers], self._scores(offsets) if scores is None else scores, boxes)
 
     def _asked(
         self, waiting: Sequence[Said], labels: NDArray[np.int64], names: list[str], offsets: NDArray[np.int64]
@@ -119,17 +176,12 @@ class AnswerBoxes:
                 numbers[place] = self.label_ids.setdefault(names[place], len(self.label_ids))
         return numbers[labels]
 
-    def _scores(self, waiting: Sequence[Said], spans: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The score of each box by the rules."""
+    def _scores(self, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The score of each box by the rules, without tokens."""
         size = int(offsets[-1])
         if self.rules.score == "order":
             return 1 / (np.arange(size) - np.repeat(offsets[:-1], np.diff(offsets)) + 1)
-        if self.rules.score != "logprob":
-            return np.ones(size)
-        scores, apart = scores_of_answers([said.text for said in waiting], [said.tokens for said in waiting], spans, offsets)
-        for number in apart:
-            self.counts.changed.add("tokens-differ", self.name(waiting[number].image_index))
-        return scores
+        return np.ones(size)
 
     def columns(self, questions: dict[str, int]) -> BoxColumns:
         """All boxes. With several questions they are ordered by image and the text of their question, whatever the order of the rows."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -83,6 +83,12 @@ class ResultRow(msgspec.Struct):
     finish_reason: Any = None
     is_truncated: Any = None
     logprobs: msgspec.Raw = msgspec.Raw(b"null")
+    parsed: ClassVar[None] = None  # its boxes are not known yet
+    place: ClassVar[int] = 0
+
+    def question(self) -> str:
+        """What the model was asked."""
+        return str(self.messages[0].content) if self.messages else ""
 
     def generated(self) -> list[Token]:
         """The tokens of the answer; [] where the row has none that can be read."""
@@ -150,13 +156,15 @@ def usable_rows(
     on_error: OnError = "stop",
     advice: str = SKIP_ROWS,
     checked: type | None = None,
+    ahead: Iterable[tuple[int, Any]] | None = None,
 ) -> Iterator[tuple[int, Any, Any]]:
     """Every row that can be scored: (number of its line, the row, what `value_of` makes of it, unless that is a `Problem`).
 
-    `checked`: as `read_jsonl` has it. Raises GroundswiftError as `drop` does, with `advice`.
+    `checked`: as `read_jsonl` has it. `ahead`: the numbers and rows, where they are read already.
+    Raises GroundswiftError as `drop` does, with `advice`.
     """
-    whole = 0
-    for number, row in read_table(path, kind) if is_table(path) else read_jsonl(path, kind, checked):
+    whole, rows = 0, read_table(path, kind) if is_table(path) else read_jsonl(path, kind, checked)
+    for number, row in rows if ahead is None else ahead:
         value = row if isinstance(row, GroundswiftError) else value_of(row)
         if isinstance(value, BAD):
             drop(value, f"{path}:{number}", dropped, on_error, f"{whole} valid rows before it. {advice}")
@@ -174,12 +182,25 @@ def drop(problem: Problem | GroundswiftError, where: str, dropped: Tally, on_err
     dropped.add(reason, where)
 
 
-def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError = "stop", progress: bool = False) -> Answers:
+def row_kinds(rules: Rules) -> tuple[type, type | None]:
+    """The types of rows, and of those that need no check, where tokens score boxes or do not."""
+    return (TokenResultRow, ScoredRow) if rules.score == "logprob" else (ResultRow, None)
+
+
+def read_answers(
+    path: str | Path,
+    truth: Truth,
+    rules: Rules,
+    on_error: OnError = "stop",
+    progress: bool = False,
+    ahead: Iterable[tuple[int, Any]] | None = None,
+) -> Answers:
     """All answers of a result file. An image may be asked several questions, such as one a class; their answers count together.
     The first row of an id and question counts: swift appends to a file that exists.
 
     Raises GroundswiftError at the first row that cannot be used, with its line and what to do; with `on_error` `skip` it is skipped
-    and counted. Duplicate ids and images without a row are counted either way. `progress` draws a bar on stderr.
+    and counted. Duplicate ids and images without a row are counted either way. `progress` draws a bar on stderr. `ahead`: the rows of
+    the file (`row_blocks`), where other processes have read them.
     """
     reader = reader_of(truth, rules)
     index_of: dict[object, int] = {image_id: index for index, image_id in enumerate(truth.image_ids)}
@@ -187,14 +208,14 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
     seen: set[tuple[int, int]] = set()
     sizes_wh = list(map(tuple, truth.sizes_wh.tolist()))
     find = partial(image_of, index_of=index_of, sizes_wh=sizes_wh, resized=space_row(rules.space_name).side == "resized")
-    kinds = (TokenResultRow, ScoredRow) if rules.score == "logprob" else (ResultRow, None)
-    rows = usable_rows(path, kinds[0], find, reader.counts.rows, on_error, AGAIN, kinds[1])
+    kind, checked = row_kinds(rules)
+    rows = usable_rows(path, kind, find, reader.counts.rows, on_error, AGAIN, checked, ahead)
     for number, row, index in late_bar(rows, len(truth.image_ids), "read answers", "row") if progress else rows:
         reader.counts.read += 1
         if row.error:
             reader.counts.rows.add(NO_ANSWER, f"image {row.sample_id}: {row.error}")
             continue
-        asked = index, reader.questions.setdefault(str(row.messages[0].content) if row.messages else "", len(reader.questions))
+        asked = index, reader.questions.setdefault(row.question(), len(reader.questions))
         if asked in seen:
             reader.counts.rows.add("row-duplicate", f"image {row.sample_id} at line {number}")
             continue
@@ -206,6 +227,8 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
             row.was_truncated(),
             asked[1],
             row.asked_classes(),
+            row.parsed,
+            row.place,
         )
     if not seen:
         what = "no row has an answer" if reader.counts.read or reader.counts.rows.counts else "holds no rows"

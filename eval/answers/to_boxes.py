@@ -16,7 +16,7 @@ from groundswift.errors import error_at
 
 from ..evaluated_run import UNKNOWN_LABEL, DrawnBox
 from ..ground_truth import Truth
-from .answer_boxes import AnswerBoxes, BoxColumns, Said
+from .answer_boxes import AnswerBoxes, BoxColumns, Parsed, Said
 from .confidence import Tokens
 from .counts import Counts
 from .label_matching import LabelIndex
@@ -147,13 +147,19 @@ class AnswerReader:
         truncated: bool = False,
         question: int = 0,
         asked: Sequence[str] | None = None,
+        parsed: Parsed | None = None,
+        place: int = 0,
     ) -> None:
         """Add an answer to one image; of several the worst status counts. `tokens` are used where the rules score by log-probability.
 
         `truncated`: generation is known to have stopped at its token limit. `question`: its number in `questions`, whose texts order the
         answers to one image. `asked`: the classes that it asks for; where that is one, boxes without a label are of it. Points are dropped.
+        `parsed`, `place`: the boxes of some answers, where they are known, and which of these it is.
         """
-        self._boxes.add(Said(image_index, text, tokens, truncated, question, None if asked is None else tuple(asked)))
+        said = Said(image_index, text, tokens, truncated, question, None if asked is None else tuple(asked), parsed, place)
+        if self._boxes.is_apart(said):
+            self.parse()
+        self._boxes.add(said)
         if self._boxes.is_full():
             self.parse()
 

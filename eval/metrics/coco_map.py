@@ -22,17 +22,18 @@ from ..answers.to_boxes import Answers, Predictions, predictions_from_answers
 from ..box_matching import IOU_THRESHOLDS, looked_for, within_limit
 from ..calibration import TERM as CALIBRATION
 from ..calibration import calibration_error, reliability, reliability_plot
+from ..close_pairs import Pairs
 from ..count_ids import tally_lines
 from ..evaluated_run import NumberTable
 from ..family_ceiling import ceiling, ceiling_line
 from ..ground_truth import Truth, truth_counts, truth_from_coco, truth_from_rows
 from ..image_results import ImageResults
+from ..listed_ap import AREA_RANGES, listed_outcomes, near_pairs
 from ..metric import Evaluation, Scoring
 from ..resampled_ap import RESAMPLES, ap_intervals
 from ..tied_ap import Tied, equal_scores, tied
-from ..tied_matching import listed_outcomes
 from .answer_rewards import det_map
-from .coco_engines import AREA_RANGES, Accumulated, accumulating, check_engine, engine_version, limits_of
+from .coco_engines import OWN, Accumulated, accumulating, check_engine, engine_version, limits_of
 from .coco_numbers import (
     FIXED_TERMS,
     FREQUENCIES,
@@ -61,7 +62,7 @@ FEDERATED_TERMS = {
     "classes_not_looked_for": "predictions of classes that an image neither has nor names in neg_category_ids do not count",
     "classes_not_exhaustive": "predictions without a match of classes in not_exhaustive_category_ids do not count",
 }
-ENGINE = click.Choice(["hotcoco", "pycocotools"])
+ENGINE = click.Choice([OWN, "hotcoco", "pycocotools"])
 EXPLANATION = (
     "AP is the mean precision over 101 recalls, AR the mean of the highest recalls, over the IoU thresholds and the classes. "
     "AP_ceiling is the AP of perfect answers in the numbers that the family writes. "
@@ -94,9 +95,7 @@ class CocoMap(DetectionMetric):
     comparable_terms = {**DetectionMetric.comparable_terms, "metric": COCO, "max_detections_of_ap": 100}
     options = (
         *ANSWER_OPTIONS,
-        click.option(
-            "--engine", type=ENGINE, default="hotcoco", show_default=True, help="Evaluation backend; both give identical numbers."
-        ),
+        click.option("--engine", type=ENGINE, default=OWN, show_default=True, help="Evaluation backend; all give identical numbers."),
         max_detections(
             "Predictions that count, highest scores first: per image and class (COCO; default 100), or per image (LVIS; default 300). "
             "AR1, AR10 and AR100 keep their own limits."
@@ -119,8 +118,10 @@ class CocoMap(DetectionMetric):
     def _started(self, answers: Answers, truth: Truth) -> Scoring:
         """All but what waits for the engine."""
         engine, limit = self.options["engine"], self.options["max_detections"]
-        running, ties = accumulating(truth, answers.predictions, engine, limit), ties_of(truth, answers.predictions, limit)
-        codes = listed_outcomes(truth, answers.predictions, limits_of(truth, limit)[1])
+        near = near_pairs(truth, answers.predictions)
+        running = accumulating(truth, answers.predictions, engine, limit, near)
+        ties = ties_of(truth, answers.predictions, limit, near)
+        codes = listed_outcomes(truth, answers.predictions, limits_of(truth, limit)[1], near)
         images = ImageResults(truth, answers.predictions, codes, answers.statuses, answers.texts, answers.unknown)
         best = {} if self.rules is None else {CEILING: ceiling(truth, self.rules, limit)}
         between = ap_intervals(truth, answers.predictions, limit) if self.wants_intervals(truth) else {}
@@ -171,7 +172,7 @@ class CocoMap(DetectionMetric):
         return NumberTable(numbers, ("IoU", "Area of the boxes", "Detections per image"), OF_CLASSES, EXPLANATION)
 
 
-def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None) -> Evaluation:
+def evaluate(truth: Truth, predictions: Predictions, engine: str = OWN, max_detections: int | None = None) -> Evaluation:
     """Score predictions as COCO does or, where the ground truth is federated, as LVIS does.
 
     `max_detections`, highest scores first, of an image and class (COCO: 100) or of an image (LVIS: 300). Raises as `accumulating`.
@@ -179,14 +180,16 @@ def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", ma
     AR100. `per_group` holds AP, AP50, AP75, AR100, truths (without crowds) and predictions by class name, `curves` COCO's 101 recalls at
     IoU 0.50, 0.75 and the mean of all thresholds.
     """
-    running, ties = accumulating(truth, predictions, engine, max_detections), ties_of(truth, predictions, max_detections)
+    near = near_pairs(truth, predictions)
+    running = accumulating(truth, predictions, engine, max_detections, near)
+    ties = ties_of(truth, predictions, max_detections, near)
     return evaluation_of(running.result(), ties, truth, predictions, engine)
 
 
-def ties_of(truth: Truth, predictions: Predictions, max_detections: int | None) -> Tied:
+def ties_of(truth: Truth, predictions: Predictions, max_detections: int | None, near: Pairs | None = None) -> Tied:
     """What the numbers in any order are made of, with the limits of `accumulate`."""
     limits, most = limits_of(truth, max_detections)
-    return tied(truth, predictions, most, limits, AREA_RANGES)
+    return tied(truth, predictions, most, limits, AREA_RANGES, near)
 
 
 def evaluation_of(arrays: Accumulated, ties: Tied, truth: Truth, predictions: Predictions, engine: str) -> Evaluation:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from ..answers.to_boxes import Predictions
 from ..evaluated_run import Curve, Number
 from ..ground_truth import Truth
+from ..listed_ap import AREA_RANGES
 from ..metric import Evaluation
 from ..precision_recall import exact_mean
 from ..tied_ap import Tied
-from .coco_engines import AR_LIMITS, AREA_RANGES, Accumulated
+from .coco_engines import AR_LIMITS, Accumulated
 
 Place = tuple[str, int | None, str, int | None]  # array, IoU (None: all), area, limit (None: AP's)
 SUMMARY: dict[str, Place] = {
@@ -125,8 +126,8 @@ def _value(
     """The mean over what is defined. Source: pycocotools `_summarizeDets`."""
     if limit is not None and limit not in arrays.limits:
         return None
-    at = arrays.limits.index(limit or arrays.max_detections)
-    values = (arrays.precision if array == "precision" else arrays.recall)[..., AREA_RANGES.index(area_range), at]
+    area, at = AREA_RANGES.index(area_range), arrays.limits.index(limit or arrays.max_detections)
+    values = arrays.precision[..., area] if array == "precision" else arrays.recall[..., area, at]
     if threshold is not None:
         values = values[threshold : threshold + 1]
     if classes is not None:
@@ -152,7 +153,7 @@ def per_class(arrays: Accumulated, truth: Truth, predictions: Predictions, ties:
 
 def curves(arrays: Accumulated, truth: Truth) -> list[Curve]:
     """Precision at the 101 recalls, of all classes and each; the mean of classes does not depend on their order."""
-    precision = arrays.precision[..., AREA_RANGES.index("all"), arrays.limits.index(arrays.max_detections)]  # (T, 101, K)
+    precision = arrays.precision[..., AREA_RANGES.index("all")]  # (T, 101, K)
     found = []
     for threshold, iou in IOU_NAMES.items():
         by_class = precision.mean(axis=0) if threshold is None else precision[threshold]  # a class is defined at all thresholds or at none

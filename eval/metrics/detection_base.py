@@ -16,6 +16,7 @@ from ..answers.coco_results import answers_of_results, result_chunks
 from ..answers.label_matching import check_synonyms
 from ..answers.protocol import Rules
 from ..answers.referring_rows import holds_bare_boxes
+from ..answers.row_blocks import RowsAhead, rows_ahead
 from ..answers.swift_results import read_answers
 from ..answers.to_boxes import Answers
 from ..artifacts import digested
@@ -40,6 +41,12 @@ ANSWER_OPTIONS = (
         help="Labels match classes exactly; ignoring case; or also ignoring `_`, `-`, `/`, a leading article and punctuation at the ends.",
     ),
     click.option("--synonyms", type=FILE, help='JSON file of further labels of classes: {"traffic light": ["stoplight"]}.'),
+    click.option(
+        "--workers",
+        type=click.IntRange(1, 64),
+        metavar="N",
+        help="Processes that read a RESULT of 32 MB or more.  [default: one per CPU, at most 8]",
+    ),
 )
 IGNORED = click.option(
     "--ignored",
@@ -69,6 +76,7 @@ class DetectionMetric(Metric):
     truth_option = COCO_TRUTH
     needs_result = False
     rules: Rules | None = None  # by which the answers were read
+    ahead: RowsAhead | None = None  # the rows of a large result, read by other processes while this one reads the ground truth
 
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:
         predictions = self.options["predictions"]
@@ -86,19 +94,27 @@ class DetectionMetric(Metric):
                 "its rows ask for boxes without labels, which belong to no class, so mAP is undefined",
                 f"rows whose answers name each object; score these with: groundswift eval referring {source}",
             )
+        self.ahead = rows_ahead(source, rules, self.options.get("workers"))
         return source, rules
 
     def read_truth(self, path: Path) -> Truth:
         answers = self.options["predictions"] is None
         needs_images = answers or self.options["report"]
-        return read_truth(path, self.options["on_error"], self.options["ignored"], needs_images, answers)
+        try:
+            return read_truth(path, self.options["on_error"], self.options["ignored"], needs_images, answers)
+        except BaseException:
+            if self.ahead is not None:
+                self.ahead.stop()
+            raise
 
     def read_answers(self, source: Path, truth: Truth, rules: Rules | None) -> Answers:
         self.rules = rules
         if rules is None:
             return answers_of_results(source, truth, self.options["on_error"])
         check_synonyms(rules.synonyms or {}, truth.category_names, self.options["synonyms"])
-        return read_answers(source, truth, rules, self.options["on_error"], progress=True)
+        return read_answers(
+            source, truth, rules, self.options["on_error"], progress=True, ahead=None if self.ahead is None else self.ahead.rows()
+        )
 
     def wants_intervals(self, truth: Truth) -> bool:
         """--intervals or, without it, whether there are neither too few images for them to mean something nor too many to be quick."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,29 +11,41 @@ import numpy as np
 from groundswift.errors import GroundswiftError
 
 from ..answers.to_boxes import Predictions
+from ..close_pairs import Pairs
 from ..ground_truth import Truth
 
 NUMBER = 8  # bytes
 TIMES_THE_ARRAYS = {"hotcoco": 4, "pycocotools": 2}  # measured with 1,000 to 4,000 classes: 384 and 200 KB a class at 3 limits
+TIMES_OWN_ARRAYS = 1.5  # measured with 1,500 classes
 PER_PAIR = 2 * NUMBER  # measured with 4,000 to 8,000 boxes of one class in one image, all predictions counting
+PER_NEAR_PAIR = 8 * NUMBER  # measured with 2,500 boxes, all of them near each other
 PER_CELL = 600  # pycocotools keeps a record for each class, image and area range
 MEMINFO, CGROUPS = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 CGROUP_FILES = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 
 
-def needed_bytes(truth: Truth, predictions: Predictions, engine: str, array_numbers: int) -> int:
-    """About how much memory an engine allocates; `array_numbers` are those of the precision array that it returns."""
+def needed_bytes(truth: Truth, predictions: Predictions, engine: str, array_numbers: int, parts: Sequence[slice] = (slice(None),)) -> int:
+    """About how much memory a library allocates; `array_numbers` are those of the precision array that it returns.
+
+    `parts`: the classes that it scores together.
+    """
     classes, images = max(len(truth.category_ids), 1), len(truth.image_ids)
-    pairs = pair_count(truth.image_index * classes + truth.category_index, predictions.image_index * classes + predictions.category_index)
+    groups = (each.image_index * classes + each.category_index for each in (truth, predictions))
+    pairs = max(int(np.sum(part)) for part in np.split(pairs_of_classes(*groups, classes), [part.stop for part in parts][:-1]))
     cells = PER_CELL * classes * images if engine == "pycocotools" else 0
     return TIMES_THE_ARRAYS[engine] * array_numbers * NUMBER + PER_PAIR * pairs + cells
 
 
-def pair_count(groups: np.ndarray, others: np.ndarray) -> int:
-    """How many pairs of members of one group there are between two lists of groups."""
+def own_bytes(array_numbers: int, near: Pairs) -> int:
+    """The same of our own engine, which has the pairs that are near each other already."""
+    return int(TIMES_OWN_ARRAYS * array_numbers * NUMBER) + PER_NEAR_PAIR * len(near.iou)
+
+
+def pairs_of_classes(groups: np.ndarray, others: np.ndarray, classes: int) -> np.ndarray:
+    """(K,) how many pairs of members of one group there are between two lists of groups, by class."""
     (names, counts), (other_names, other_counts) = (np.unique(each, return_counts=True) for each in (groups, others))
-    _, first, second = np.intersect1d(names, other_names, assume_unique=True, return_indices=True)
-    return int((counts[first] * other_counts[second]).sum())
+    same, first, second = np.intersect1d(names, other_names, assume_unique=True, return_indices=True)
+    return np.bincount(same % classes, counts[first] * other_counts[second], minlength=classes)
 
 
 def available_bytes() -> int | None:

@@ -26,7 +26,7 @@ from groundswift.eval.metrics.coco_engines import accumulate, check_engine, part
 from groundswift.eval.metrics.coco_map import SUMMARY, CocoMap, Rules, evaluate, predictions_from_answers, truth_from_rows
 
 TOLERANCE = 1e-9
-ENGINES = ["hotcoco", "pycocotools"]
+ENGINES = ["groundswift", "hotcoco", "pycocotools"]
 
 
 def reference(coco: dict, results: list[dict]) -> COCOeval:
@@ -106,8 +106,24 @@ FOUND_SOMEWHERE = st.tuples(PLACE, st.sampled_from([0.2, 0.5, 1.0])).map(lambda 
 def test_small_random_sets(tmp_path_factory, annotations, results):
     coco = coco_file({1: (128, 128), 2: (128, 128), 3: (128, 128)}, [1, 2], annotations)
     folder = tmp_path_factory.mktemp("small", numbered=True)
-    check(coco, results, folder, "hotcoco")
+    check(coco, results, folder, "groundswift")
     assert_same_outcomes(coco, results, folder)
+    for limit in (None, 2):
+        assert_same_arrays(*loaded(coco, results, folder), limit)
+
+
+def assert_same_arrays(truth, predictions, limit) -> None:
+    """Our own engine and each library, bit by bit."""
+    ours, *others = (accumulate(truth, predictions, engine, limit) for engine in ENGINES)
+    for other in others:
+        assert np.array_equal(ours.precision, other.precision)
+        assert np.array_equal(ours.recall, other.recall)
+
+
+@pytest.mark.parametrize("limit", [None, 3, 150])
+@pytest.mark.parametrize("step", [None, 0.5, 0.1, 0.0])
+def test_the_arrays_of_all_engines_are_equal_bit_by_bit(tmp_path, step, limit):
+    assert_same_arrays(*loaded(*random_set(8, 9, 160, 2, step), tmp_path), limit)
 
 
 def assert_same_outcomes(coco: dict, results: list[dict], folder) -> None:
@@ -246,7 +262,7 @@ def test_result_files_that_are_none(tmp_path, text, message):
 
 
 def test_engines_that_there_are_not(monkeypatch):
-    with pytest.raises(GroundswiftError, match="unknown engine 'fast'; expected one of hotcoco, pycocotools"):
+    with pytest.raises(GroundswiftError, match="unknown engine 'fast'; expected one of groundswift, hotcoco, pycocotools"):
         check_engine("fast")
     monkeypatch.setattr("groundswift.eval.metrics.coco_engines.find_spec", lambda name: None)
     with pytest.raises(GroundswiftError, match=r"pip install 'groundswift\[reference\]'"):
@@ -256,11 +272,11 @@ def test_engines_that_there_are_not(monkeypatch):
 @pytest.mark.parametrize("boxes", [1, 40, 100])
 def test_classes_one_after_the_other_give_the_same_arrays(tmp_path, monkeypatch, boxes):
     truth, predictions = loaded(*random_set(3, 12, 90, 5), tmp_path)
-    together = accumulate(truth, predictions)
+    together = accumulate(truth, predictions, "hotcoco")
     monkeypatch.setattr("groundswift.eval.metrics.coco_engines.BOXES_AT_ONCE", boxes)
     parts = list(parts_by_class(truth, predictions))
     assert len(parts) > 1
     assert [name for part, _ in parts for name in part.category_names] == truth.category_names
-    apart = accumulate(truth, predictions)
+    apart = accumulate(truth, predictions, "hotcoco")
     assert np.array_equal(apart.precision, together.precision)
     assert np.array_equal(apart.recall, together.recall)

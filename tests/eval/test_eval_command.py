@@ -108,7 +108,7 @@ def test_json_is_all_that_stdout_gets(folder):
     assert "truth: 3 images" in done.stderr
 
 
-@pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
+@pytest.mark.parametrize("engine", ["groundswift", "hotcoco", "pycocotools"])
 def test_test_pred_json_scores_the_same_again(folder, engine):
     score(folder, "--label-match", "casefold")
     predicted = json.loads((folder / "out" / "test_pred.json").read_text())

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from evaluated import call, metrics_of, write_json
 
+from groundswift.eval.answers.coco_results import read_results
 from groundswift.eval.evaluated_run import FP, NOT_COUNTED, TP
+from groundswift.eval.ground_truth import read_truth
+from groundswift.eval.metrics.coco_engines import accumulate
 from groundswift.eval.metrics.coco_map import SUMMARY
 
 KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR{}", "ARs", "ARm", "ARl", "APr", "APc", "APf")
@@ -74,6 +77,16 @@ def test_the_numbers_are_those_of_lvis_api(tmp_path, seed, limit):
     assert [found[key.format(limit)] for key in KEYS] == pytest.approx(numbers_of_lvis(seed, limit), abs=1e-9)
     assert [found[key] for key in ("AR1", "AR10", "AR100")] == [None] * 3
     assert list(found)[:14] == [*list(SUMMARY)[:9], f"AR{limit}", *list(SUMMARY)[9:], "APr"]
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+@pytest.mark.parametrize("seed", range(4))
+def test_our_own_engine_and_hotcoco_give_the_same_arrays(tmp_path, seed, limit):
+    files = [write_json(tmp_path / name, content) for name, content in zip(("gt.json", "p.json"), dataset(seed), strict=True)]
+    truth = read_truth(files[0])
+    ours, theirs = (accumulate(truth, read_results(files[1], truth), engine, limit) for engine in ("groundswift", "hotcoco"))
+    assert np.array_equal(ours.precision, theirs.precision)
+    assert np.array_equal(ours.recall, theirs.recall)
 
 
 def test_it_says_that_it_is_lvis(tmp_path):

@@ -17,11 +17,12 @@ from groundswift.coco_file import CocoFile
 from groundswift.eval.answers.to_boxes import Predictions
 from groundswift.eval.box_matching import IS_FP, IS_NOT_COUNTED, IS_TP, outcomes
 from groundswift.eval.ground_truth import Truth, read_truth, truth_from_coco, truth_from_rows
+from groundswift.eval.listed_ap import listed_outcomes
 from groundswift.eval.metrics.coco_map import evaluate
 from groundswift.eval.metrics.coco_numbers import TIES
 from groundswift.eval.precision_recall import RECALLS, exact_mean
 from groundswift.eval.tied_ap import tied_ap
-from groundswift.eval.tied_matching import AREAS_PX2, counting, listed_outcomes, match
+from groundswift.eval.tied_matching import AREAS_PX2, counting, match
 
 
 def predictions_of(rows: list[dict], truth: Truth) -> Predictions:
