@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 from evaluated import call, metrics_of, write_rows
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_anomaly import WORDS, logprobs, verdict_row
 from text_rows import scored
@@ -32,6 +32,7 @@ def columns(samples):
     return [score / 6 for score, _, _ in samples], [kind for _, kind, _ in samples], [unit for _, _, unit in samples]
 
 
+@settings(max_examples=50)
 @given(SAMPLES)
 def test_numbers_are_those_of_their_definitions(samples):
     """All pairs of a positive and a negative; all thresholds from the highest score down."""
@@ -110,6 +111,7 @@ def obuchowski(scores, kinds, units):
     return s10 / m + s01 / n + 2 * s11 / (m * n)
 
 
+@settings(max_examples=50)
 @given(SAMPLES, st.randoms(use_true_random=False))
 def test_rows_of_one_frame_are_one_cluster(samples, chance):
     scores, kinds, units = columns(samples)
@@ -151,6 +153,7 @@ VERDICTS = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(VERDICTS)
 def test_numbers_of_a_class_are_those_of_its_verdicts_and_the_shared_ones(drawn):
     """Sorted once and counted in parts, or put together as one group: the same."""
