@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from groundswift.atomic_write import sigterm_as_exit
+from groundswift.command_group import CommandGroup
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.images import most_pixels
 from groundswift.records import has_lone_surrogate
@@ -48,7 +49,7 @@ RUNNING = [  # options of every subcommand, in addition to those of its format
 OF_ROWS = {"resume", "workers", "engine"}  # of formats that make row after row
 
 
-class FormatGroup(click.Group):
+class FormatGroup(CommandGroup):
     """A subcommand per format, built when it is used; one that cannot be loaded is named in the help, and the others work."""
 
     def list_commands(self, context: click.Context) -> list[str]:

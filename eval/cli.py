@@ -10,6 +10,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads 
 import click
 
 from groundswift.background import import_numpy
+from groundswift.command_group import CommandGroup
 from groundswift.gc_control import without_collection
 
 import_numpy()
@@ -20,7 +21,7 @@ from .metrics import METRICS  # noqa: E402
 OTHERS = {"check-judge": "check_judge", "compare": "compare"}  # subcommands that are not metrics -> module and name of the command
 
 
-class Metrics(click.Group):
+class Metrics(CommandGroup):
     """A subcommand per metric, loaded when it is named; one that cannot be loaded is named in the help, and the others work."""
 
     def list_commands(self, context: click.Context) -> list[str]:

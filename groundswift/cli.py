@@ -11,6 +11,7 @@ from typing import NamedTuple
 import click
 
 from . import __version__
+from .command_group import CommandGroup
 from .errors import GroundswiftError
 from .gc_control import without_collection
 from .terminal import echo, printable
@@ -42,7 +43,7 @@ EXTRA = "pip install 'groundswift[swift]'"
 MESSAGE = 2000  # characters of what is said about wrong use
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CommandGroup):
     """Lists subcommands without importing them, and prints a GroundswiftError, or that swift is not installed, as one plain
     message with exit status 1."""
 

@@ -83,3 +83,10 @@ def test_what_is_observed_is_printed_and_an_error_ends_the_script(code, status, 
     assert done.returncode == status
     assert printed in done.stdout + done.stderr
     assert status or not Path(done.stdout.splitlines()[-1]).exists(), "the temporary folder is still there"
+
+
+@pytest.mark.parametrize("folder", ["findings", "recipes"])
+def test_scripts_are_started_by_bash_so_none_is_executable(folder):
+    scripts = sorted((FOLDER.parent / folder).rglob("*.sh"))
+    assert scripts
+    assert [path.name for path in scripts if path.stat().st_mode & 0o111] == []

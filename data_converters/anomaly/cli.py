@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from groundswift.command_group import CommandGroup
+
 STEPS = {  # subcommand -> module, struct of its options, one line of help
     "crop": ("crop:CropOptions", "Stage 1: crop each labelled region, ask about the object."),
     "draw": ("draw:DrawOptions", "Stage 2: draw the boxes on the image, ask about what is marked."),
@@ -17,7 +19,7 @@ STEPS = {  # subcommand -> module, struct of its options, one line of help
 }
 
 
-class StepGroup(click.Group):
+class StepGroup(CommandGroup):
     """Loads the module of a step when it is called."""
 
     def list_commands(self, context: click.Context) -> list[str]:

@@ -22,6 +22,7 @@ from .split_gt import GroundTruthParts
 from .stratification import at_random, stratified
 
 NAME = re.compile(r"\w[\w.+-]{0,99}")
+USUAL = ("train", "val", "test")  # names that trainings and recipes read
 NEAR = Fraction(1, 1_000_000)  # by which the sum of fractions may differ from 1
 
 
@@ -33,9 +34,13 @@ class Part(NamedTuple):
 
 
 def parts_of(texts: Sequence[str]) -> list[Part]:
-    """`train=0.9`, `val=500` -> parts. Raises GroundswiftError for malformed parts, duplicate names and fractions whose sum is not 1."""
+    """`train=0.9`, `val=500` -> parts. Raises GroundswiftError for malformed parts, duplicate names, a usual name with a slip and fractions
+    whose sum is not 1."""
     parts = [_part(text) for text in texts]
     names = [part.name.casefold() for part in parts]
+    for part in parts:
+        if meant := slip_of(part.name):
+            raise GroundswiftError(f"--parts {part.name}: did you mean {meant}? Any other name is fine, but this one looks like a slip")
     for part in parts:
         if names.count(part.name.casefold()) > 1:
             raise error_at(f"--parts {part.name}", "duplicate name (some file systems ignore case)", "each part once")
@@ -45,6 +50,16 @@ def parts_of(texts: Sequence[str]) -> list[Part]:
     if total and abs(total - 1) > NEAR:
         raise error_at("--parts", f"the fractions add up to {float(total):g}", "1; whole numbers are counts of groups")
     return parts
+
+
+def slip_of(name: str) -> str | None:
+    """The usual name whose letters this one has in another order, or but for one after the first; None for a name of its own."""
+    letters = sorted(name.casefold())
+    for usual in USUAL:
+        shorter = [sorted(usual[:at] + usual[at + 1 :]) for at in range(1, len(usual))] if len(usual) > 3 and name[0] == usual[0] else []
+        if name.casefold() != usual and letters in [sorted(usual), *shorter]:
+            return usual
+    return None
 
 
 def _part(text: str) -> Part:

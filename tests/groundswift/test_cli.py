@@ -57,6 +57,16 @@ def test_wrong_usage_is_status_2(words):
     assert "Usage: " in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(("evla",), "eval"), (("anomaly", "drow"), "draw"), (("convert", "coc"), "coco"), (("eval", "coco-mpa"), "coco-map")],
+)
+def test_a_subcommand_with_a_slip_gets_the_one_that_was_meant(words, meant):
+    result = called(*words)
+    assert result.exit_code == 2
+    assert f"Error: No such command '{words[-1]}'; did you mean {meant}?" in result.stderr
+
+
 def test_plugin_prints_the_file_that_swift_is_to_load():
     result = called("plugin")
     path = Path(result.output.rstrip("\n"))

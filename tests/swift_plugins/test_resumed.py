@@ -48,7 +48,7 @@ def test_a_resume_names_what_it_ignores_and_what_has_changed(plugin, toys, warne
 
 
 TRAINED = {"learning_rate": 1e-4, "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95, "adam_epsilon": 1e-8}
-TRAINED |= {"target_modules": ["all-linear"], "freeze_vit": True, "data_seed": 42, "per_device_train_batch_size": 1}
+TRAINED |= {"target_modules": ["all-linear"], "modules_to_save": [], "freeze_vit": True, "data_seed": 42, "per_device_train_batch_size": 1}
 ADAPTER = {"lora_alpha": 32, "lora_dropout": 0.05, "use_rslora": False, "use_dora": False}
 RUN = {"family": "qwen2_vl", "template": "qwen2_vl_grounding", "grammar": "qwen2_vl", "space": "norm1000"}
 
@@ -104,6 +104,35 @@ def ignored(checkpoint: Path, **given) -> list[str]:
 def test_each_option_that_is_ignored(saved, given, expected):
     texts = ignored(saved, **given)
     assert texts == [] if expected is None else len(texts) == 1 and texts[0].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("held", "given", "said"),
+    [
+        ({"target_modules": ["v_proj", "q_proj"]}, {"target_modules": ["q_proj", "v_proj"]}, None),
+        (
+            {"target_modules": ["v_proj", "q_proj"]},
+            {"target_modules": ["k_proj"]},
+            f"k_proj {IGNORED} adapter of the checkpoint has q_proj v_proj.",
+        ),
+        ({"target_modules": ["q_proj"]}, {"target_modules": ["all-linear"]}, None),  # which modules that is, the adapter does not say
+        ({"target_modules": "model.*q_proj"}, {"target_modules": ["all-linear"]}, None),
+        ({"modules_to_save": ["lm_head"]}, {"modules_to_save": ["lm_head"]}, None),
+        ({"modules_to_save": None}, {"modules_to_save": ["lm_head"]}, f"lm_head {IGNORED} adapter of the checkpoint has none."),
+    ],
+)
+def test_modules_are_those_of_the_adapter_not_those_that_the_last_resume_ignored(saved, held, given, said):
+    """args.json of a second checkpoint has what was given, the adapter what is trained."""
+    adapter = json.loads((saved / "adapter_config.json").read_text())
+    (saved / "adapter_config.json").write_text(json.dumps(adapter | held))
+    ignored_before = {"target_modules": ["all-linear"], "modules_to_save": ["other"]}
+    (saved / "args.json").write_text(json.dumps(json.loads((saved / "args.json").read_text()) | ignored_before))
+    args = {"target_modules": ["all-linear"], "modules_to_save": adapter.get("modules_to_save", [])} if "modules_to_save" in held else {}
+    texts = ignored(saved, **{"modules_to_save": ["other"], **args, **given})
+    (option,) = held
+    assert [text for text in texts if text.startswith(f"--{option} ")] == (
+        [f"--{option} {said} Start a new adapter to change it"] if said else []
+    )
 
 
 def test_weights_alone_take_new_rates_but_no_new_rank(saved):

@@ -26,6 +26,7 @@ from ..patches.wrap_once import patch
 SHAPE_OF_ADAPTER = ("lora_rank", "lora_alpha", "lora_dropout", "lora_bias", "use_rslora", "use_dora")
 IN_ADAPTER_CONFIG = {"lora_rank": "r", "lora_bias": "bias"}  # others have the same name there
 MODULES_OF_ADAPTER = ("target_modules", "target_regex", "modules_to_save", "freeze_llm", "freeze_vit", "freeze_aligner")
+LISTS_OF_ADAPTER = ("target_modules", "modules_to_save")
 IN_THE_OPTIMIZER = ("weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon")
 ORDER_OF_ROWS = (
     *("data_seed", "dataset_shuffle", "train_dataloader_shuffle", "split_dataset_ratio"),
@@ -67,9 +68,21 @@ def ignored_by_adapter(args: Any, checkpoint: Path, before: dict[str, Any]) -> I
     shape = {option: adapter.get(IN_ADAPTER_CONFIG.get(option, option)) for option in SHAPE_OF_ADAPTER}
     saved = {option: value for option, value in shape.items() if value is not None}
     saved |= {option: before[option] for option in MODULES_OF_ADAPTER if option in before}
+    saved |= {option: names for option in LISTS_OF_ADAPTER if (names := names_in(adapter, args, option)) is not None}
     for option, held in saved.items():
-        if (now := getattr(args, option)) != held:
+        now = getattr(args, option)
+        if sorted(now) != sorted(held) if option in LISTS_OF_ADAPTER and now and held else now != held:
             yield f"--{option} {shown(now)} is ignored: the adapter of the checkpoint has {shown(held)}. Start a new adapter to change it"
+
+
+def names_in(adapter: dict[str, Any], args: Any, option: str) -> list[str] | None:
+    """The modules that an adapter itself names; None where it has a pattern, or the option a group of modules (`all-linear`). args.json
+    has what the last training was given, which may have been ignored."""
+    held = adapter.get(option, "")
+    if held is None and option == "modules_to_save":
+        held = []
+    is_group = any(str(name).startswith("all-") for name in getattr(args, option) or ())
+    return sorted(held) if isinstance(held, list) and not is_group else None
 
 
 def ignored_by_optimizer(args: Any, checkpoint: Path, before: dict[str, Any]) -> Iterator[str]:

@@ -308,6 +308,19 @@ def test_parts_that_are_none(parts, said):
         parts_of(parts)
 
 
+@pytest.mark.parametrize(("name", "meant"), [("tset", "test"), ("Trian", "train"), ("tran", "train"), ("vla", "val"), ("tes", "test")])
+def test_a_usual_name_with_a_slip_is_refused(name, meant):
+    with pytest.raises(GroundswiftError, match=f"^--parts {name}: did you mean {meant}\\?"):
+        parts_of([f"{name}=0.9", "other=0.1"])
+
+
+@pytest.mark.parametrize(
+    "name", ["train", "val", "test", "Train", "TEST", "valid", "validation", "tests", "train2", "dev", "rest", "rain", "a", "eval"]
+)
+def test_a_name_of_its_own_is_taken(name):
+    assert parts_of([f"{name}=0.9", "other=0.1"])[0].name == name
+
+
 def test_fractions_may_miss_1_by_little():
     assert targets_of(parts_of(["a=0.333333", "b=0.333333", "c=0.333333"]), 9) == [3, 3, 3]
 
