@@ -34,6 +34,14 @@ print_help() {
     CUDA_VISIBLE_DEVICES "the GPUs to use" DRY_RUN "1: print every command, run nothing"
 }
 
+# script NAME WORD...: run a Python script of recipes/ that Ctrl-C ends without a traceback.
+script() {
+  python -c 'import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")' "$RECIPES/$1" "${@:2}"
+}
+
 # need COMMAND...: stop early if a command is missing.
 need() {
   local command
@@ -138,7 +146,7 @@ compare_merged() {
   case "$* " in *" --merge_lora true "*) ;; *) return 0 ;; esac
   case "$* " in *".partial "*) return 0 ;; esac
   if [ -z "$DRY_RUN" ]; then
-    found=$(python "$RECIPES/_merged.py" "$@") || return 0
+    found=$(script _merged.py "$@") || return 0
     mapfile -t folders <<< "$found"
   fi
   show groundswift parity --files "${folders[@]}" || echo "warning: the merged model differs from its base in what is named above" >&2
@@ -169,14 +177,14 @@ serve() {
   local shell=$BASHPID
   as_typed "$@"
   [ -z "$DRY_RUN" ] || return 0
-  python "$RECIPES/export/wait_for_server.py" "http://127.0.0.1:$PORT/health" --free --seconds "${FREE_WITHIN:-20}" ||
+  script export/wait_for_server.py "http://127.0.0.1:$PORT/health" --free --seconds "${FREE_WITHIN:-20}" ||
     stop "PORT=$PORT is in use by another program: end that, or give another port: PORT=..."
   as_typed "$@" >> "$LOG"
   RUNS=$(in_two_words "$@")
   setsid python "$RECIPES/_ends_with.py" "$shell" "$@" >> "$LOG" 2>&1 < /dev/null 9>&- &
   SERVER=$!
   STARTED[server]=$SERVER
-  if ! python "$RECIPES/export/wait_for_server.py" "http://127.0.0.1:$PORT/health" --process "$SERVER" --seconds "$WAIT"; then
+  if ! script export/wait_for_server.py "http://127.0.0.1:$PORT/health" --process "$SERVER" --seconds "$WAIT"; then
     echo "error: the server did not start; the end of $LOG: $(tail -n 5 "$LOG" | cut -c 1-300)" >&2
     exit 1
   fi
@@ -254,7 +262,7 @@ best_checkpoint() {
   if [ -n "$DRY_RUN" ]; then
     echo "$1/checkpoint-BEST"
   else
-    python "$RECIPES/_checkpoint.py" "$1"
+    script _checkpoint.py "$1"
   fi
 }
 

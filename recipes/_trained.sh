@@ -18,7 +18,7 @@ need_rows() {
 trained_limits() {
   local limits line
   [ -z "$DRY_RUN" ] || return 0
-  limits=$(python "$RECIPES/_limits.py" "$ADAPTERS") || exit 1
+  limits=$(script _limits.py "$ADAPTERS") || exit 1
   for line in $limits; do
     [ -n "$(printenv "${line%%=*}")" ] || export "${line?}"
   done

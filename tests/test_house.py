@@ -44,6 +44,7 @@ MAY_IMPORT = {  # folder -> (rooms, libraries) besides the standard library
 }
 MORE_FOR_A_FILE = {
     "groundswift/cli.py": {"click"},
+    "groundswift/command_group.py": {"click"},
     "groundswift/terminal.py": {"click"},
     "groundswift/chat_options.py": {"click"},  # options of commands
     "groundswift/storage.py": {"aiohttp"},

@@ -76,7 +76,7 @@ train() {
   step "stage $STAGE"
   [ "${#EARLIER[@]}" -eq 0 ] || from=(--adapters "$(best_checkpoint "$OUT/stage${EARLIER[-1]}")")
   if [ -z "$DRY_RUN" ]; then
-    state=$(python "$RECIPES/anomaly/_stage.py" "$TO" --run "$OUT" --input "${INPUTS[@]}" "$VAL" --set "REPLAY=$REPLAY" -- "$@" "${from[@]}") ||
+    state=$(script anomaly/_stage.py "$TO" --run "$OUT" --input "${INPUTS[@]}" "$VAL" --set "REPLAY=$REPLAY" -- "$@" "${from[@]}") ||
       exit 1
   fi
   case $state in

@@ -48,7 +48,7 @@ checkpoint_to_resume() {
     [ "$RESUME" != 1 ] || from=$OUT/train/checkpoint-NEWEST
     echo "$from"
   elif [ -n "$RESUME" ]; then
-    python "$RECIPES/_checkpoint.py" "$from" --resume
+    script _checkpoint.py "$from" --resume
   fi
 }
 

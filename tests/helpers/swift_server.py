@@ -3,7 +3,7 @@ real command, without 8 s of imports for each.
 
 `SwiftServer` starts it; while it runs, `folder` on the PATH has a command `swift` that hands its arguments, environment, working
 directory and output to it. `NPROC_PER_NODE=N` gives N processes with torchrun's environment. Commands over several nodes go to the real
-`swift`.
+`swift`. When a client ends, so does its command, by SIGTERM or by what `SWIFT_SERVER_ENDS_BY=KILL` names.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ def answer(connection: socket.socket) -> None:
         request += connection.recv(1 << 20)
     asked = json.loads(request)
     ranks = rank_environments(asked["words"], asked["environment"])
+    ends_by = signal.Signals[f"SIG{asked['environment'].get('SWIFT_SERVER_ENDS_BY', 'TERM')}"]
     children = []
     for environment in ranks:
         child = os.fork()
@@ -103,12 +104,14 @@ def answer(connection: socket.socket) -> None:
             connection.close()
             os._exit(run(asked["words"], {**asked["environment"], **environment}, asked["cwd"], streams))
         children.append(child)
-    threading.Thread(target=end_with_client, args=(connection.fileno(), children), daemon=True).start()
-    connection.sendall(str(wait(children)).encode())
+    threading.Thread(target=end_with_client, args=(connection.fileno(), children, ends_by), daemon=True).start()
+    status = wait(children)
+    with suppress(BrokenPipeError):  # the client was killed
+        connection.sendall(str(status).encode())
     os._exit(0)
 
 
-def end_with_client(connection: int, children: list[int]) -> None:
+def end_with_client(connection: int, children: list[int], number: int) -> None:
     """End the command when the process that asked for it has ended, as a signal to it would: `swift deploy` runs until then."""
     poll = select.poll()
     poll.register(connection, 0)
@@ -116,7 +119,7 @@ def end_with_client(connection: int, children: list[int]) -> None:
         pass
     for child in children:
         with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGTERM)
+            os.kill(child, number)
 
 
 def wait(children: list[int]) -> int:
