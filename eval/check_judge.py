@@ -19,7 +19,7 @@ from .artifacts import pretty_json
 from .count_ids import tally_lines
 from .judge.asking import Asked, VerdictCache, ask_all
 from .judge.client import Judge, Verdict
-from .judge.known_answers import KINDS, KnownAnswer, is_held_out, known_answers, reason_of
+from .judge.known_answers import KINDS, KnownAnswer, is_held_out, is_longer, known_answers, reason_of
 from .judge.options import JUDGE_OPTIONS, LISTED, filled, judge_terms, judges_of, prompt_of
 from .judge.votes import kappa
 
@@ -28,6 +28,7 @@ HELP = {
     "reason": "In the rows of --write: what the true answer and the given one say, in short, before the verdict. A small model learns "
     "to compare in far fewer steps.",
     "each": "Right and wrong answers to each question, at most.",
+    "longest": "Skip questions whose true answer has more characters; as wrong answers to others these are cut there.  [default: no limit]",
     "held_out": "Share of the answers, by a hash of the prompt, that --write drops; judges are asked about these alone.  [default: none "
     "is dropped, and judges are asked about all]",
 }
@@ -52,6 +53,7 @@ def with_options(command: Any) -> Any:
 @click.option("--write", "written", type=FILE, metavar="FILE", help=HELP["write"])
 @click.option("--reason", is_flag=True, help=HELP["reason"])
 @click.option("--each", type=click.IntRange(1, 100), default=2, show_default=True, help=HELP["each"])
+@click.option("--longest", type=click.IntRange(1), metavar="N", help=HELP["longest"])
 @click.option("--held-out", type=click.FloatRange(0, 1), default=0.0, metavar="SHARE", help=HELP["held_out"])
 @click.option("--seed", type=int, default=0, show_default=True, help="Which answers are taken.")
 @click.option("--column", help="Column of the true answers.  [default: as of question-answering]")
@@ -107,7 +109,8 @@ def every_asking(rows: Path, options: dict[str, Any]) -> tuple[list[Asking], lis
     of_text = [each for _, each in in_order(questions) if not any(tags_in(text) for text in each.references)]
     unique = {(each.asked, *each.references): each for each in of_text}.values()
     prompt = prompt_of(options)
-    every = [Asking(known, filled(prompt, known.sample)) for known in known_answers(unique, options["seed"], options["each"])]
+    made = known_answers(unique, *(options[name] for name in ("seed", "each", "longest")))
+    every = [Asking(known, filled(prompt, known.sample)) for known in made]
     truths: dict[str, set[bool]] = {}
     for each in every:
         truths.setdefault(each.prompt, set()).add(each.known.is_right)
@@ -115,6 +118,8 @@ def every_asking(rows: Path, options: dict[str, Any]) -> tuple[list[Asking], lis
     once = {each.prompt: each for each in every if each.prompt not in unclear}
     dropped = len(questions.found) - len(of_text)
     lines = [*tally_lines("rows skipped", questions.dropped), *([f"questions that ask for boxes, skipped: {dropped}"] if dropped else [])]
+    longer = sum(is_longer(each, options["longest"]) for each in unique)
+    lines += [f"questions with a longer true answer, skipped: {longer}"] if longer else []
     lines += [f"prompts skipped, right of one question and wrong of another: {len(unclear)}"] if unclear else []
     return list(once.values()), lines
 
@@ -131,7 +136,7 @@ def checked(judges: Sequence[Judge], kept: Sequence[Asking], rows: Path, options
     """Ask the judges, and what they got right."""
     cache = VerdictCache(options["judge_cache"] or rows.with_name(f"{rows.name}.judge.jsonl"))
     found = ask_all(judges, [each.prompt for each in kept], cache, options["judge_workers"])
-    terms = {"rows": rows.name, **{name: options[name] for name in ("seed", "each", "held_out")}}
+    terms = {"rows": rows.name, **{name: options[name] for name in ("seed", "each", "longest", "held_out")}}
     return {
         "judges": {asked.model: numbers_of(asked, kept) for asked in found},
         "answers": len(kept),

@@ -40,21 +40,29 @@ class Candidate(NamedTuple):
     short: str
 
 
-def known_answers(questions: Iterable[Question], seed: int, each: int) -> list[KnownAnswer]:
+def known_answers(questions: Iterable[Question], seed: int, each: int, longest: int | None = None) -> list[KnownAnswer]:
     """As many right as wrong answers to every question, `each` of both at most; the same questions and seed give the same ones.
 
-    A question without a wrong answer has none: all questions have its true answer.
+    A question without a wrong answer has none: all questions have its true answer. Nor has one whose true answer has more than `longest`
+    characters; as a wrong answer to others it is cut there.
     """
     chance, listed = random.Random(seed), list(questions)
-    others = sorted({text for question in listed if not options_in(question.asked) for text in question.references})
+    others = sorted({text[:longest] for question in listed if not options_in(question.asked) for text in question.references})
     found = []
     for question in listed:
+        if is_longer(question, longest):
+            continue
         sides = right_answers(question), wrong_answers(question, others, chance)
         count = min(each, *map(len, sides))
         for is_right, side in zip((True, False), sides, strict=True):
             for text, kind, short in chance.sample(side, count):
                 found.append(KnownAnswer(TextSample(question, text, "ok"), kind, is_right, short))
     return found
+
+
+def is_longer(question: Question, longest: int | None) -> bool:
+    """Whether a true answer has more characters."""
+    return longest is not None and any(len(text) > longest for text in question.references)
 
 
 def right_answers(question: Question) -> list[Candidate]:

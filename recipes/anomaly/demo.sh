@@ -102,7 +102,7 @@ for name in before after; do
 done
 
 step "train a judge: $JUDGE_STEPS steps on answers to the training questions that are known to be right or wrong"
-KNOWN=("$DATA/train.1+2+3.jsonl" --judge-prompt "$RECIPES/anomaly/judge_prompt.txt" --each 6 --held-out 0.2 --seed "$SEED")
+KNOWN=("$DATA/train.1+2+3.jsonl" --judge-prompt "$RECIPES/anomaly/judge_prompt.txt" --each 12 --longest 24 --held-out 0.2 --seed "$SEED")
 once "$OUT/judging.jsonl" groundswift eval check-judge "${KNOWN[@]}" --reason --write "$OUT/judging.jsonl"
 once "$OUT/judge_base" python "$RECIPES/anomaly/own_embeddings.py" "$MODEL" --out "$OUT/judge_base" # it cannot tell A from B
 if [ -n "$DRY_RUN" ] || [ ! -e "$OUT/judge" ]; then

@@ -108,6 +108,16 @@ def test_the_reason_comes_before_the_verdict_and_does_not_hide_it(tmp_path):
         assert verdict_of(completion(reply)).vote == reply.endswith("yes")
 
 
+def test_questions_with_long_answers_are_skipped_and_these_cut_where_they_are_wrong_ones(tmp_path):
+    rows = [text_row(n, None, truth, "Is it?") for n, truth in enumerate(("a ring", "b" * 30))]
+    source = write_rows(tmp_path / "rows.jsonl", [asked(row) for row in rows])
+    done = call("check-judge", source, "--write", tmp_path / "judging.jsonl", "--longest", 6, "--each", 100)
+    assert "questions with a longer true answer, skipped: 1" in done.stdout
+    prompts = [json.loads(line)["messages"][0]["content"] for line in (tmp_path / "judging.jsonl").open()]
+    assert all('True answers: ["a ring"]' in prompt for prompt in prompts)
+    assert any('answer: "bbbbbb"' in prompt for prompt in prompts)
+
+
 def test_a_prompt_without_the_question_that_is_right_of_one_question_and_wrong_of_another_is_dropped(tmp_path):
     rows = [asked(text_row(n, None, "A", CHOICE.format(*names))) for n, names in enumerate((("ring", "square"), ("square", "ring")))]
     (tmp_path / "prompt.txt").write_text("{references} {answer}")
