@@ -17,6 +17,7 @@ import numpy as np
 
 from groundswift.background import Background
 from groundswift.errors import GroundswiftError
+from groundswift.gc_control import without_collection
 from groundswift.grammars.columns import columns_of
 from groundswift.grammars.registry import grammar_of
 from groundswift.records import rows_of_lines
@@ -131,6 +132,7 @@ def lines_of(path: Path, start: int, stop: int) -> list[bytes]:
     return list(io.BytesIO(text))
 
 
+@without_collection()
 def read_block(place: tuple[int, int], path: Path, rules: Rules) -> Block:
     """Read and parse the lines of a block, if all of them are ordinary."""
     lines = lines_of(path, *place)

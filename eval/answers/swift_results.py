@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 import msgspec
 
 from groundswift.errors import GroundswiftError, Tally, error_at
-from groundswift.gc_control import give_back
+from groundswift.gc_control import give_back, without_collection
 from groundswift.image_resize import limits_of_its_own
 from groundswift.records import read_jsonl
 from groundswift.spaces import space_row
@@ -187,6 +187,7 @@ def row_kinds(rules: Rules) -> tuple[type, type | None]:
     return (TokenResultRow, ScoredRow) if rules.score == "logprob" else (ResultRow, None)
 
 
+@without_collection()
 def read_answers(
     path: str | Path,
     truth: Truth,
