@@ -14,7 +14,7 @@ from groundswift.eval.artifacts import image_items
 from groundswift.eval.evaluated_run import FP, TP, UNKNOWN_LABEL, DrawnBox, ImageResult
 from groundswift.eval.ground_truth import truth_from_rows
 from groundswift.eval.image_results import IMAGES_AT_ONCE, ImageResults
-from groundswift.eval.tied_matching import listed_outcomes
+from groundswift.eval.listed_ap import listed_outcomes
 
 UNKNOWN = DrawnBox("cow", (1.0, 2.0, 3.0, 4.0), UNKNOWN_LABEL, 0.5)
 
