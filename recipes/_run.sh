@@ -177,7 +177,7 @@ serve() {
   local shell=$BASHPID
   as_typed "$@"
   [ -z "$DRY_RUN" ] || return 0
-  script export/wait_for_server.py "http://127.0.0.1:$PORT/health" --free --seconds "${FREE_WITHIN:-20}" ||
+  script export/wait_for_server.py "http://127.0.0.1:$PORT/health" --free --seconds "${FREE_WITHIN:-90}" ||
     stop "PORT=$PORT is in use by another program: end that, or give another port: PORT=..."
   as_typed "$@" >> "$LOG"
   RUNS=$(in_two_words "$@")

@@ -1,6 +1,6 @@
 """Wait until a server answers: `python wait_for_server.py http://127.0.0.1:8000/health --process PID --seconds 900`.
 
-With --free: wait until nothing listens at that port any more. Exit status 1 if the process has ended or the time is over.
+With --free: wait until that port can be bound. Exit status 1 if the process has ended or the time is over.
 """
 
 from __future__ import annotations
@@ -40,11 +40,14 @@ def runs(process: int) -> bool:
 
 
 def is_free(url: str) -> bool:
-    """Whether nothing takes connections at the port of a URL."""
-    parts = urlsplit(url)
+    """Whether the port of a URL can be bound as `swift deploy` binds it: for a minute after a server had connections there, it cannot, and
+    swift would take the next port without a word."""
     with socket.socket() as probe:
-        probe.settimeout(5)
-        return probe.connect_ex((parts.hostname, parts.port)) != 0
+        try:
+            probe.bind(("", urlsplit(url).port))
+        except OSError:
+            return False
+    return True
 
 
 def main() -> None:

@@ -191,3 +191,26 @@ def test_a_merged_model_that_lacks_files_is_named(tmp_path, given):
     (adapters / "args.json").write_text(json.dumps({"model": "some/id"}))
     done = ended(tmp_path, f'reopen "$OUT"; step merge; {command}; echo on')
     assert (done.returncode, done.stderr) == (0, "not compared with the base model, which is not on this machine: some/id\n")
+
+
+def test_a_port_that_a_server_had_a_moment_ago_is_not_free():
+    """Its last connection waits there for a minute, and `swift deploy` would take the next port without a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        client = socket.create_connection(("127.0.0.1", port))
+        listener.accept()[0].close()  # the server closes first
+    client.recv(1)
+    client.close()
+    command = [
+        sys.executable,
+        str(ROOT / "recipes/export/wait_for_server.py"),
+        f"http://127.0.0.1:{port}/health",
+        "--free",
+        "--seconds",
+        "1",
+    ]
+    assert subprocess.run(command, timeout=60).returncode == 1
+    command[2] = f"http://127.0.0.1:{free_port()}/health"
+    assert subprocess.run(command, timeout=60).returncode == 0
