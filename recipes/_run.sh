@@ -95,6 +95,8 @@ reopen() {
   if [ -n "${OVERWRITE:-}" ] || [ ! -e "$1/log.txt" ]; then fresh "$1"; else LOG=$1/log.txt; fi
   exec 9>> "$1/.lock"
   flock -n 9
+  # what a killed command was writing; nobody else writes here, since the lock is held
+  find "$1" -regextype posix-extended -regex '.*/\.[^/]+\.[0-9a-f]{8}\.tmp' -not -name '.groundswift.*' -prune -exec rm -rf {} +
   AGAIN="run the same command ${OVERWRITE:+without OVERWRITE=1 }again to go on"
 }
 

@@ -117,7 +117,7 @@ def test_a_kill_at_any_moment_then_resume_ends_in_the_same_file(many, tmp_path, 
         assert convert(many, out, RunOptions(workers, resume=True, progress=False)) == expected
         assert out.read_bytes() == (tmp_path / "expected.jsonl").read_bytes()
         assert leftovers(out) == []
-    assert gone_on_with > kills / 4, "the kills came too early or too late to try anything"
+    assert gone_on_with >= kills / 10, "the kills came too early or too late to try anything"
 
 
 def half_done(many: Path, out: Path) -> None:
