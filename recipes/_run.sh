@@ -12,7 +12,7 @@ declare -A STARTED=() # what runs side by side with the recipe, name -> its proc
 SHOWN="^(CUDA_VISIBLE_DEVICES|NPROC_PER_NODE|NNODES|NODE_RANK|MASTER_ADDR|MASTER_PORT|(IMAGE_|VIDEO_)?(MAX|MIN)_(PIXELS|TOKEN_NUM)|FPS|FPS_M.._FRAMES|QWENVL_BBOX_FORMAT|GROUNDSWIFT_.*)=" # printed before a command of swift
 STEP= # the headline of the present step
 RUNS= # the command that runs now, in two words
-AGAIN= # what to do after a failure
+GO_ON= # what to do after a failure
 export HF_HUB_OFFLINE="${HF_HUB_OFFLINE-}" TOKENIZERS_PARALLELISM="${TOKENIZERS_PARALLELISM:-false}"
 
 # stop TEXT: print one error and end the recipe.
@@ -82,7 +82,7 @@ fresh() {
   fi
   mkdir -p "$1"
   : > "$LOG"
-  AGAIN=${AGAIN:-to start again: OVERWRITE=1 before the same command}
+  GO_ON=${GO_ON:-to start again: OVERWRITE=1 before the same command}
 }
 
 # reopen FOLDER: continue the run in a folder, or make it. Two runs at a time are refused: what a killed one started may still run.
@@ -97,7 +97,7 @@ reopen() {
   flock -n 9
   # what a killed command was writing; nobody else writes here, since the lock is held
   find "$1" -regextype posix-extended -regex '.*/\.[^/]+\.[0-9a-f]{8}\.tmp' -not -name '.groundswift.*' -prune -exec rm -rf {} +
-  AGAIN="run the same command ${OVERWRITE:+without OVERWRITE=1 }again to go on"
+  GO_ON="run the same command ${OVERWRITE:+without OVERWRITE=1 }again to go on"
 }
 
 # gpus COUNT: use CUDA_VISIBLE_DEVICES if set, else the first COUNT GPUs. Sets GPUS to their number.
@@ -235,7 +235,7 @@ at_end() {
   for pid in "${STARTED[@]}"; do kill -TERM -- "-$pid" 2> /dev/null || true; done
   end_children "$BASHPID"
   if [ "$status" -ne 0 ] && [ -n "$STEP" ] || [ -n "$RUNS" ]; then
-    echo "error: step '${STEP:-$RUNS}' failed (${RUNS:+$RUNS: }$(reason "$status")); ${AGAIN:-run the same command again}" >&2
+    echo "error: step '${STEP:-$RUNS}' failed (${RUNS:+$RUNS: }$(reason "$status")); ${GO_ON:-run the same command again}" >&2
   fi
 }
 

@@ -10,7 +10,7 @@ MASTER_ADDR=${MASTER_ADDR:-}     # host name or IP address of machine 0
 MASTER_PORT=${MASTER_PORT:-29500} # a free port of machine 0
 DDP_TIMEOUT=${DDP_TIMEOUT:-1800} # seconds to wait for a process that hangs; swift alone waits 208 days
 RESUME=${RESUME:-}               # 1: continue from the newest complete checkpoint in OUT; or the checkpoint to continue from
-AGAIN="to go on: RESUME=1 before the same command"
+GO_ON="to go on: RESUME=1 before the same command"
 gpus 8
 NPROC_PER_NODE=${NPROC_PER_NODE:-$GPUS} # processes on each machine, one per GPU
 

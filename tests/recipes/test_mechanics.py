@@ -202,6 +202,20 @@ def test_the_best_checkpoint_is_found_also_in_a_moved_folder(tmp_path, best, exp
     assert chosen(tmp_path / "empty") is None
 
 
+def test_no_variable_of_a_recipe_is_one_of_the_mechanics():
+    """`_run.sh` would overwrite what a recipe or a user has set."""
+    mechanics = (ROOT / "recipes" / "_run.sh").read_text()
+    own = {name for name, value in re.findall(r"^\s*([A-Z_]+)=(.*)", mechanics, re.MULTILINE) if f"${{{name}" not in value} - {"OUT"}
+    assert {"STEP", "RUNS", "LOG"} <= own
+    taken = [
+        (path.name, name)
+        for path in sorted((ROOT / "recipes").rglob("*.sh"))
+        for name in re.findall(r"^([A-Z_]+)=\$\{\1:-", path.read_text(), re.MULTILINE)
+        if name in own
+    ]
+    assert taken == []
+
+
 @pytest.mark.long
 def test_shellcheck_is_clean():
     scripts = sorted(str(path) for path in (ROOT / "recipes").rglob("*.sh"))
