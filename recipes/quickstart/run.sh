@@ -4,7 +4,7 @@
 # Method    LoRA on all linear layers
 # Hardware  2 CPU cores, no GPU
 # Memory    1.6 GB, the largest process (2026-11-20, fcc1f14)
-# Score     AP 0.000 before, 0.711 after, 0.758 with scores from log-probabilities, in 115 s under a load of 2 to 5 (200 held-out images, greedy, every score 1.0; 2026-11-30, 6760e0c)
+# Score     AP 0.000 before, 0.711 after, 0.758 with scores from log-probabilities, in 113 s (200 held-out images, greedy, every score 1.0; 2026-11-30, 46ba4c0)
 # Tiny      TRAIN=6 VAL=4 TEST=5 STEPS=2 EVERY=2
 #
 #   bash recipes/quickstart/run.sh                      # or: make quickstart
