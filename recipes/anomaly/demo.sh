@@ -4,7 +4,7 @@
 # Method    LoRA on all linear layers, one adapter through all stages
 # Hardware  2 CPU cores, no GPU
 # Memory    1.6 GB, the largest process (2026-11-30, 1d65710)
-# Score     box F1 0.769 before, 0.846 after; choices 0.096 and 0.388, by the judge 0 and 0.388; the alarm after 0.6 s; 4 min 8 s, 155 s of CPU time (208 held-out rows; 2026-11-30, 91ff8a3)
+# Score     box F1 0.769 before, 0.857 after; choices 0.096 and 0.444, by the judge 0 and 0.444; the alarm after 0.6 s; 3 min 29 s, 180 s of CPU time (208 held-out rows; 2026-11-30, ba101e2)
 # Tiny      FRAMES=16 VIDEOS=8 STEPS=2 JUDGE_STEPS=100 ASKED=2 PARTS="train=0.5 val=0.25 test=0.25" --
 # Note      the drawn bench has triangles, squares and rings; the rings are the anomaly. The same command continues after a kill
 #
