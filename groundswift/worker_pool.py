@@ -28,6 +28,7 @@ LARGEST = 64  # tasks in a batch
 MOST = 8  # processes by default
 QUEUED = 2  # batches of a process: the current and the next
 AHEAD = 4  # finished batches per process that may wait for an earlier one
+TURN_S = 0.05  # until it is asked again whether this process may work
 KILLED = "--workers: a worker process ended before its work was done (killed, or out of memory); use fewer workers to need less memory"
 SPAWN = get_context("spawn")
 
@@ -58,11 +59,11 @@ class WorkerPool:
         for other in self._others:
             other.end()
 
-    def in_order(self, tasks: Iterable[Any], work: Work) -> Iterator[Any]:
+    def in_order(self, tasks: Iterable[Any], work: Work, is_busy: Callable[[], bool] | None = None) -> Iterator[Any]:
         """`work(task)` of each task, in their order. Work, tasks and results must pickle.
 
-        This process does what the others have no room for, so it never waits for one to start. Raises what the work raises, and
-        Interrupted where a process is killed.
+        This process does what the others have no room for, so it never waits for one to start; while `is_busy` says that it has other
+        work, in another thread, the others do all. Raises what the work raises, and Interrupted where a process is killed.
         """
         if self.count == 1:
             yield from map(work, tasks)
@@ -75,7 +76,7 @@ class WorkerPool:
         under_way: deque[_Batch] = deque()
         while some := list(islice(tasks, size)):
             under_way.append(batch := _Batch(some))
-            if other := self._with_room():
+            if other := self._with_room() or self._waited_for(is_busy):
                 state = state or pickle.dumps(work)
                 other.give(batch, state)
             else:
@@ -94,6 +95,16 @@ class WorkerPool:
         for other in self._others:
             other.take(0)
         return min((other for other in self._others if other.has_room), key=lambda other: len(other.given), default=None)
+
+    def _waited_for(self, is_busy: Callable[[], bool] | None) -> _Other | None:
+        """The next process with room; None as soon as this one may work."""
+        while is_busy is not None and self._others and is_busy():
+            connection.wait([other.pipe for other in self._others], TURN_S)
+            if other := self._with_room():
+                return other
+            if all(other.has_started for other in self._others):
+                self.start_one()
+        return None
 
     def _results(self, batch: _Batch) -> list[Any]:
         while not batch.is_done:
@@ -121,20 +132,20 @@ class _Other:
     """Another process and its batches."""
 
     def __init__(self) -> None:
-        self._end, its_end = SPAWN.Pipe()
+        self.pipe, its_end = SPAWN.Pipe()
         self._process = SPAWN.Process(target=_serve, args=(its_end,), daemon=True)
         resource_tracker.ensure_running()  # else it would start below, with Ctrl-C unblocked
         with undisturbed():  # the process starts with signals blocked, until it has its handlers
             self._process.start()
         its_end.close()
-        self._outbox = _Outbox(self._end)
-        self._has_started = False
+        self._outbox = _Outbox(self.pipe)
+        self.has_started = False
         self._state: bytes | None = None
         self.given: deque[_Batch] = deque()
 
     @property
     def has_room(self) -> bool:
-        return self._has_started and len(self.given) < QUEUED
+        return self.has_started and len(self.given) < QUEUED
 
     def give(self, batch: _Batch, state: bytes) -> None:
         """Send a batch, after the work if that has changed. Does not wait."""
@@ -147,11 +158,11 @@ class _Other:
     def take(self, wait_s: float | None) -> None:
         """Take the results that are ready; None waits for the next."""
         try:
-            while self._end.poll(wait_s):
-                outcome, wait_s = pickle.loads(self._end.recv_bytes()), 0  # written by a process that this one has started
-                if self._has_started:
+            while self.pipe.poll(wait_s):
+                outcome, wait_s = pickle.loads(self.pipe.recv_bytes()), 0  # written by a process that this one has started
+                if self.has_started:
                     self.given.popleft().done(outcome)
-                self._has_started = True
+                self.has_started = True
         except (EOFError, OSError):
             raise Interrupted(KILLED) from None
 
@@ -163,7 +174,7 @@ class _Other:
             self._process.kill()
         self._process.join()
         self._outbox.end()
-        self._end.close()
+        self.pipe.close()
 
 
 def _serve(end: connection.Connection) -> None:

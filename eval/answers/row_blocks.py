@@ -69,7 +69,7 @@ class RowsAhead:
     """The rows of a file, read by up to `workers` processes from now on."""
 
     def __init__(self, path: Path, rules: Rules, workers: int, block_bytes: int = BLOCK) -> None:
-        self.path, self.rules, self._workers, self._stopped = path, rules, workers, False
+        self.path, self.rules, self._workers, self._stopped, self._wanted = path, rules, workers, False, False
         self._ranges = list(line_ranges(path, block_bytes))
         self._blocks = Background(self._read, daemon=True)
 
@@ -78,7 +78,8 @@ class RowsAhead:
 
         wanted = (each for each in self._ranges if not self._stopped)
         with WorkerPool(self._workers) as pool:
-            return list(pool.in_order(wanted, partial(read_block, path=self.path, rules=self.rules)))
+            read = partial(read_block, path=self.path, rules=self.rules)
+            return list(pool.in_order(wanted, read, is_busy=lambda: not (self._wanted or self._stopped)))
 
     def stop(self) -> None:
         """Read no further."""
@@ -86,6 +87,7 @@ class RowsAhead:
 
     def rows(self) -> Iterator[tuple[int, Any]]:
         """As `records.read_jsonl`: (line number, row or the error of that line)."""
+        self._wanted = True
         decode, first = msgspec.msgpack.Decoder(list[PlainRow]).decode, 1
         for block, (start, stop) in zip(self._blocks.result(), self._ranges, strict=True):
             if block.parsed is None:

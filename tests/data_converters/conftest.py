@@ -95,9 +95,9 @@ def _handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """What processes would share is pickled and read back, however little there is to do: a small source never leaves this process."""
     in_order = WorkerPool.in_order
 
-    def checked(self: WorkerPool, tasks: Iterable[Any], work: Callable[[Any], Any]) -> Iterator[Any]:
+    def checked(self: WorkerPool, tasks: Iterable[Any], work: Callable[[Any], Any], **how: Any) -> Iterator[Any]:
         if self.count > 1:
             tasks, work = (pickle.loads(pickle.dumps(task)) for task in tasks), pickle.loads(pickle.dumps(work))
-        return in_order(self, tasks, work)
+        return in_order(self, tasks, work, **how)
 
     monkeypatch.setattr(WorkerPool, "in_order", checked)

@@ -89,6 +89,17 @@ def test_all_processes_work_and_one_task_is_done_here():
         assert len(set(pool.in_order(range(2000), pid_slowly))) == 3
 
 
+def test_while_this_process_is_busy_the_others_do_all():
+    with WorkerPool(3) as pool:
+        found, busy = [], [True]
+        for pid in pool.in_order(range(1300), pid_slowly, is_busy=lambda: busy[0]):
+            found.append(pid)
+            busy[0] = len(found) < 1000
+    assert os.getpid() not in found[:1000]
+    assert len(set(found[:1000])) == 2  # a second one is started when the first has enough
+    assert os.getpid() in found[1000:]
+
+
 def test_other_work_after_work_that_nobody_waited_for():
     with WorkerPool(2) as pool:
         with closing(pool.in_order(range(1000), pid_slowly)) as pids:
