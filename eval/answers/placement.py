@@ -16,6 +16,7 @@ from groundswift.spaces import quantum, space_row
 if TYPE_CHECKING:
     from .protocol import Rules
 
+AT_ONCE = 1 << 14  # boxes: what a step makes of them stays in the cache, and its memory is used again
 ROUNDING = 1 + 1e-9  # a move of one written unit, less what float64 makes of it, is the family's own rounding
 
 
@@ -35,11 +36,22 @@ def place_boxes(
 
     Raises GroundswiftError, with the image's `name`, where an image cannot be resized as the rules say.
     """
-    sizes = sizes_wh[image_index]
     resized = resized_wh_of_boxes(image_index, sizes_wh, rules, name)
-    unclipped = to_original_px(written, rules.family, sizes, resized, rules.space)
+    shape = (len(written), 4)
+    found = Placed(np.empty(shape), np.empty(shape), np.empty(len(written), bool), np.empty(len(written), bool))
+    for start in range(0, len(written), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        for column, values in zip(found, _placed(written[part], sizes_wh[image_index[part]], resized, part, rules), strict=True):
+            column[part] = values
+    return found
+
+
+def _placed(written: Boxes, sizes: NDArray[np.int64], resized: NDArray[np.float64] | None, part: slice, rules: Rules) -> Placed:
+    """`place_boxes` of a part, of which sizes and boxes are given."""
+    inputs = None if resized is None else resized[part]
+    unclipped = to_original_px(written, rules.family, sizes, inputs, rules.space)
     boxes = clipped(unclipped, sizes)
-    step = quantum(space_row(rules.space_name), sizes, resized)
+    step = quantum(space_row(rules.space_name), sizes, inputs)
     moved = (np.abs(boxes - unclipped) > np.concatenate([step, step], axis=-1) * ROUNDING).any(axis=1)
     has_area = area(boxes) > 0
     return Placed(unclipped, boxes, moved & has_area, has_area)

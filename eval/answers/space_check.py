@@ -68,7 +68,8 @@ def explained_by_space(found: BoxSample, category_index: NDArray[np.int64], trut
     classes, objects = max(len(truth.category_ids), 1), ~truth.is_crowd
     groups = found.groups * classes + category_index
     true_groups = truth.image_index * classes + truth.category_index
-    return explain_mismatch(found._replace(groups=groups), xywh_to_xyxy(truth.boxes_xywh_px)[objects], true_groups[objects])
+    seen = np.flatnonzero(objects & np.isin(true_groups, _sampled(groups)))
+    return explain_mismatch(found._replace(groups=groups), xywh_to_xyxy(truth.boxes_xywh_px[seen]), true_groups[seen])
 
 
 def mismatch_warnings(found: Explanation | None) -> list[dict[str, str | int]]:
@@ -109,9 +110,7 @@ class _Pairs:
 
     @classmethod
     def of(cls, found: BoxSample, truth: Boxes, true_groups: Indices) -> _Pairs | None:
-        step = max(1, len(found.groups) // (GROUPS * 4))
-        common = np.unique(found.groups[::step])
-        common = np.unique(true_groups[np.isin(true_groups, common)])
+        common = np.unique(true_groups[np.isin(true_groups, _sampled(found.groups))])
         if not len(common):
             return None
         common = common[np.unique(np.linspace(0, len(common) - 1, min(len(common), GROUPS)).astype(np.int64))]
@@ -177,6 +176,11 @@ class _Pairs:
             shift = np.array(_mode_of_pairs(moves, WINDOW / 2))
             best = max(best, self.evidence(boxes + np.tile(shift * unit, 2)))
         return best
+
+
+def _sampled(groups: Indices) -> Indices:
+    """Groups that are looked at, if they have ground truth."""
+    return np.unique(groups[:: max(1, len(groups) // (GROUPS * 4))])
 
 
 def _members(groups: Indices, chosen: Indices) -> Indices:
